@@ -1,0 +1,95 @@
+package tensor
+
+import (
+	"fmt"
+
+	"github.com/halfgrad/halfgrad/fp16"
+)
+
+// Matrix is a view of memory as a Rows×Cols matrix of fp16 or fp32. It is a
+// small value to be passed around freely; copies share the elements.
+//
+// Exactly one of F16 and F32 holds the elements. Row i of the *stored* matrix
+// starts at index i·Stride and runs contiguously. Where Trans is set the view
+// is the transpose of what is stored:
+//
+//	element (r, c) = data[r·Stride + c]   if !Trans
+//	                 data[c·Stride + r]   if Trans
+type Matrix struct {
+	Rows, Cols int  // of the view, after any transposition
+	Stride     int  // elements from one stored row to the next
+	Trans      bool // the view is the transpose of what is stored
+	F16        []fp16.Float16
+	F32        []float32
+}
+
+// MatrixF16 views data as a rows×cols matrix stored row after row.
+func MatrixF16(data []fp16.Float16, rows, cols int) Matrix {
+	return Matrix{Rows: rows, Cols: cols, Stride: cols, F16: data}
+}
+
+// MatrixF32 views data as a rows×cols matrix stored row after row.
+func MatrixF32(data []float32, rows, cols int) Matrix {
+	return Matrix{Rows: rows, Cols: cols, Stride: cols, F32: data}
+}
+
+// T returns the transpose of m, a view of the same elements. Nothing moves.
+func (m Matrix) T() Matrix {
+	m.Rows, m.Cols, m.Trans = m.Cols, m.Rows, !m.Trans
+	return m
+}
+
+// DType returns the type of the elements, F16 where no elements are there.
+func (m Matrix) DType() DType {
+	if m.F32 != nil {
+		return F32
+	}
+	return F16
+}
+
+// Check returns an error, which names the matrix as the caller does, if m
+// cannot be what it says: a negative size, a stride smaller than a stored row,
+// both kinds of elements at once, or too few of them.
+func (m Matrix) Check(name string) error {
+	rows, cols := m.Rows, m.Cols
+	if m.Trans {
+		rows, cols = cols, rows
+	}
+	have := len(m.F16) + len(m.F32)
+	switch {
+	case rows < 0 || cols < 0:
+		return fmt.Errorf("%s: negative size %d×%d", name, m.Rows, m.Cols)
+	case m.F16 != nil && m.F32 != nil:
+		return fmt.Errorf("%s: has both fp16 and fp32 elements", name)
+	case rows == 0 || cols == 0:
+		return nil
+	case m.Stride < cols:
+		return fmt.Errorf("%s: stride %d is smaller than a stored row of %d elements", name, m.Stride, cols)
+	case have < (rows-1)*m.Stride+cols:
+		return fmt.Errorf("%s: %d elements are too few for %d×%d with stride %d", name, have, m.Rows, m.Cols, m.Stride)
+	}
+	return nil
+}
+
+// Block returns the rows×cols submatrix whose first element is (i, j), a view
+// of the same elements. It panics if that does not lie within m.
+func (m Matrix) Block(i, j, rows, cols int) Matrix {
+	if i < 0 || j < 0 || rows < 0 || cols < 0 || i+rows > m.Rows || j+cols > m.Cols {
+		panic(fmt.Sprintf("tensor: block of %d×%d at (%d, %d) of a %d×%d matrix", rows, cols, i, j, m.Rows, m.Cols))
+	}
+	m.Rows, m.Cols = rows, cols
+	if rows == 0 || cols == 0 {
+		return m
+	}
+	from := i*m.Stride + j
+	if m.Trans {
+		from = j*m.Stride + i
+	}
+	if m.F16 != nil {
+		m.F16 = m.F16[from:]
+	}
+	if m.F32 != nil {
+		m.F32 = m.F32[from:]
+	}
+	return m
+}
