@@ -1,0 +1,19 @@
+package amd64_test
+
+import (
+	"testing"
+
+	"github.com/halfgrad/halfgrad/kernels/amd64"
+	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+)
+
+func TestConformance(t *testing.T) { kerneltest.Run(t, amd64.Kernels) }
+
+func TestPeakLoops(t *testing.T) {
+	for _, loop := range amd64.PeakLoops {
+		if loop.Supported {
+			loop.Func(0)
+			loop.Func(3)
+		}
+	}
+}

@@ -1,0 +1,30 @@
+package amd64_test
+
+import (
+	"fmt"
+
+	"github.com/halfgrad/halfgrad/kernels/amd64"
+)
+
+// Kernels are plain values: calling one needs no engine, only packed panels.
+func Example() {
+	for _, k := range amd64.Kernels {
+		if !k.Supported {
+			continue
+		}
+		const depth = 3
+		a, b := make([]float32, depth*k.MR), make([]float32, depth*k.NR)
+		for i := range a {
+			a[i] = 2
+		}
+		for i := range b {
+			b[i] = 0.5
+		}
+		c := make([]float32, k.MR*k.NR)
+		k.Func(depth, a, b, c, k.NR, false)
+		if c[0] != depth {
+			fmt.Println(k.Name, "is wrong:", c[0])
+		}
+	}
+	// Output:
+}

@@ -1,0 +1,11 @@
+//go:build !amd64 || purego
+
+package amd64
+
+import "github.com/halfgrad/halfgrad/kernels/micro"
+
+// Kernels is empty in this build.
+var Kernels []micro.Kernel
+
+// PeakLoops is empty in this build.
+var PeakLoops []micro.PeakLoop

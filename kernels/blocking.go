@@ -1,0 +1,89 @@
+package kernels
+
+import (
+	"fmt"
+
+	"github.com/klauspost/cpuid/v2"
+
+	"github.com/halfgrad/halfgrad/kernels/micro"
+)
+
+// Blocking holds the block sizes of a matrix product: C is computed from
+// blocks of A of MC×KC and blocks of B of KC×NC.
+type Blocking struct{ MC, KC, NC int }
+
+func (b Blocking) check() error {
+	if b.MC < 0 || b.KC < 0 || b.NC < 0 {
+		return fmt.Errorf("kernels: blocking %+v: sizes must be positive, or 0 for the default", b)
+	}
+	return nil
+}
+
+// or returns b with its zero fields taken from d.
+func (b Blocking) or(d Blocking) Blocking {
+	if b.MC == 0 {
+		b.MC = d.MC
+	}
+	if b.KC == 0 {
+		b.KC = d.KC
+	}
+	if b.NC == 0 {
+		b.NC = d.NC
+	}
+	return b
+}
+
+// Caches holds the sizes, in bytes, of the data caches that one core sees.
+type Caches struct {
+	L1D int `json:"l1d"`
+	L2  int `json:"l2"`
+	L3  int `json:"l3"`
+}
+
+// MachineCaches returns the cache sizes as the processor reports them. Where
+// it reports none, or nonsense, they are taken to be 32 KiB, 512 KiB and 4 MiB:
+// what the smaller ones of today's cores have.
+func MachineCaches() Caches {
+	orDefault := func(reported, least, size int) int {
+		if reported < least {
+			return size
+		}
+		return reported
+	}
+	c := cpuid.CPU.Cache
+	return Caches{
+		L1D: orDefault(c.L1D, 8<<10, 32<<10),
+		L2:  orDefault(c.L2, 128<<10, 512<<10),
+		L3:  orDefault(c.L3, 1<<20, 4<<20),
+	}
+}
+
+// blockingFor derives block sizes after Low et al. ("Analytical Modeling Is
+// Enough for High-Performance BLIS", ACM TOMS 43(2), 2016), simplified:
+//
+//   - a panel of B, KC×NR, and two of A, MR×KC, the one in use and the next,
+//     fill at most three quarters of the L1 cache;
+//   - a block of A, MC×KC, fills half of the L2 cache, the rest being for the
+//     panels of B and C that pass through;
+//   - a block of B, KC×NC, fills half of the L3 cache, but no more than 8 MiB,
+//     because other cores use it too.
+func blockingFor(k micro.Kernel, c Caches) Blocking {
+	const size = 4 // bytes of a packed element
+	kc := c.L1D * 3 / 4 / (size * (k.NR + 2*k.MR))
+	kc = max(roundDown(kc, 8), 64)
+	return Blocking{
+		MC: max(roundDown(c.L2/2/(size*kc), k.MR), k.MR),
+		KC: kc,
+		NC: max(roundDown(min(c.L3/2, 8<<20)/(size*kc), k.NR), k.NR),
+	}
+}
+
+// split cuts n into the fewest parts of at most most elements each, as equal
+// as multiples of unit allow, and returns the size of all but the last.
+func split(n, most, unit int) int {
+	return roundUp(ceilDiv(n, ceilDiv(n, most)), unit)
+}
+
+func ceilDiv(n, d int) int      { return (n + d - 1) / d }
+func roundUp(n, unit int) int   { return ceilDiv(n, unit) * unit }
+func roundDown(n, unit int) int { return n / unit * unit }

@@ -1,0 +1,358 @@
+package kernels_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// otherRequirements are the entries of HALFGRAD_REQUIRE that are no tiers.
+var otherRequirements = []string{"mnist"}
+
+// A tier that HALFGRAD_REQUIRE names must be there, and a name nobody knows
+// must not make the requirement vanish.
+func TestRequiredTiers(t *testing.T) {
+	for _, name := range strings.Split(os.Getenv(kerneltest.EnvRequire), ",") {
+		name = strings.TrimSpace(name)
+		if name != "" && !slices.Contains(otherRequirements, name) && !slices.Contains(kernels.Supported(), name) {
+			t.Errorf("%s names %q: supported here are %v, and %v", kerneltest.EnvRequire, name, kernels.Supported(), otherRequirements)
+		}
+	}
+}
+
+func engine(t testing.TB, cfg kernels.Config) *kernels.Engine {
+	t.Helper()
+	e, err := kernels.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// problem is a product to be computed, with the operands' elements.
+type problem struct {
+	m, n, k                int
+	operands, result       tensor.DType
+	transA, transB, transC bool
+	accumulate             bool
+	gap                    int // elements between the stored rows
+	mix                    kerneltest.Mix
+	seed                   uint64
+}
+
+func (p problem) String() string {
+	return fmt.Sprintf("%dx%dx%d %v→%v transA=%v transB=%v transC=%v accumulate=%v gap=%d values=%s seed=%d",
+		p.m, p.n, p.k, p.operands, p.result, p.transA, p.transB, p.transC, p.accumulate, p.gap, p.mix.Name, p.seed)
+}
+
+// matrix makes a rows×cols matrix of random elements.
+func (p problem) matrix(rng *rand.Rand, dtype tensor.DType, rows, cols int, trans bool) tensor.Matrix {
+	if trans {
+		rows, cols = cols, rows
+	}
+	stride := cols + p.gap
+	m := tensor.Matrix{Rows: rows, Cols: cols, Stride: stride}
+	if dtype == tensor.F16 {
+		m.F16 = p.mix.Half(rng, rows*stride)
+	} else {
+		m.F32 = p.mix.Slice(rng, tensor.F32, rows*stride)
+	}
+	if trans {
+		m = m.T()
+	}
+	return m
+}
+
+func (p problem) args() kernels.GemmArgs {
+	rng := rand.New(rand.NewPCG(p.seed, 0))
+	return kernels.GemmArgs{
+		A:          p.matrix(rng, p.operands, p.m, p.k, p.transA),
+		B:          p.matrix(rng, p.operands, p.k, p.n, p.transB),
+		C:          p.matrix(rng, p.result, p.m, p.n, p.transC),
+		Accumulate: p.accumulate,
+	}
+}
+
+func at(m tensor.Matrix, i, j int) float32 {
+	x := i*m.Stride + j
+	if m.Trans {
+		x = j*m.Stride + i
+	}
+	if m.F16 != nil {
+		return m.F16[x].Float32()
+	}
+	return m.F32[x]
+}
+
+func set(m tensor.Matrix, i, j int, v float32) {
+	x := i*m.Stride + j
+	if m.Trans {
+		x = j*m.Stride + i
+	}
+	if m.F16 != nil {
+		m.F16[x] = fp16.FromFloat32(v)
+	} else {
+		m.F32[x] = v
+	}
+}
+
+// naive is the triple loop.
+func naive(g kernels.GemmArgs) {
+	for i := range g.C.Rows {
+		for j := range g.C.Cols {
+			var acc float32
+			if g.Accumulate {
+				acc = at(g.C, i, j)
+			}
+			for p := range g.A.Cols {
+				acc = kerneltest.MulAdd(g.A.DType(), at(g.A, i, p), at(g.B, p, j), acc)
+			}
+			set(g.C, i, j, acc)
+		}
+	}
+}
+
+// elements returns all of m's memory, gaps included, widened.
+func elements(m tensor.Matrix) []float32 {
+	if m.F16 == nil {
+		return m.F32
+	}
+	wide := make([]float32, len(m.F16))
+	fp16.Widen(wide, m.F16)
+	return wide
+}
+
+// check computes p on every engine and compares all memory of C with the
+// naive loop's, so that an element written between the rows shows too.
+func check(t *testing.T, engines []*kernels.Engine, p problem) {
+	t.Helper()
+	g := p.args()
+	naive(g)
+	want := elements(g.C)
+	for _, e := range engines {
+		g := p.args()
+		e.Gemm(g)
+		got := elements(g.C)
+		for i := range want {
+			if !kerneltest.Same(got[i], want[i]) {
+				t.Fatalf("%v on %s, %d threads, blocking %+v: C.data[%d] = %g, want %g",
+					p, e.KernelName(p.operands), e.Threads(), e.Blocking(p.operands), i, got[i], want[i])
+			}
+		}
+	}
+}
+
+// engines returns engines of every supported tier at 1, 2 and 3 threads, with
+// the default block sizes and with ones so small that every loop turns often.
+func engines(t testing.TB) []*kernels.Engine {
+	var all []*kernels.Engine
+	for _, tier := range kernels.Supported() {
+		for _, threads := range []int{1, 2, 3} {
+			all = append(all, engine(t, kernels.Config{Kernel: tier, Threads: threads}),
+				engine(t, kernels.Config{Kernel: tier, Threads: threads, Blocking: kernels.Blocking{MC: 7, KC: 5, NC: 18}}))
+		}
+	}
+	return all
+}
+
+func TestGemmEveryForm(t *testing.T) {
+	all := engines(t)
+	seed := uint64(0)
+	for _, shape := range [][3]int{{1, 1, 1}, {5, 17, 9}, {13, 35, 23}} {
+		for form := range 1 << 6 {
+			on := func(bit int) bool { return form>>bit&1 == 1 }
+			dtype := func(bit int) tensor.DType { return []tensor.DType{tensor.F16, tensor.F32}[form>>bit&1] }
+			for _, gap := range []int{0, 3} {
+				seed++
+				check(t, all, problem{
+					m: shape[0], n: shape[1], k: shape[2], operands: dtype(0), result: dtype(1),
+					transA: on(2), transB: on(3), transC: on(4), accumulate: on(5),
+					gap: gap, mix: kerneltest.Mixes[seed%uint64(len(kerneltest.Mixes))], seed: seed,
+				})
+			}
+		}
+	}
+}
+
+func TestGemmRandomShapes(t *testing.T) {
+	all := engines(t)
+	rng := rand.New(rand.NewPCG(4, 2))
+	count := 400
+	if testing.Short() {
+		count = 60
+	}
+	for range count {
+		check(t, all, randomProblem(rng, 70))
+	}
+}
+
+func randomProblem(rng *rand.Rand, most int) problem {
+	flip := func() bool { return rng.IntN(2) == 1 }
+	dtype := func() tensor.DType { return []tensor.DType{tensor.F16, tensor.F16, tensor.F32}[rng.IntN(3)] }
+	return problem{
+		m: rng.IntN(most), n: rng.IntN(most), k: rng.IntN(most), operands: dtype(), result: dtype(),
+		transA: flip(), transB: flip(), transC: flip(), accumulate: flip(), gap: rng.IntN(4),
+		mix: kerneltest.Mixes[rng.IntN(len(kerneltest.Mixes))], seed: rng.Uint64(),
+	}
+}
+
+// The products of a training step of 784-256-10 and others too large for one
+// block, so that the default block sizes and the sharing of work show.
+func TestGemmRealShapes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: large products take a few seconds")
+	}
+	var all []*kernels.Engine
+	for _, tier := range kernels.Supported() {
+		for _, threads := range []int{1, 2, 3} {
+			all = append(all, engine(t, kernels.Config{Kernel: tier, Threads: threads}))
+		}
+	}
+	for i, p := range []problem{
+		{m: 128, n: 256, k: 784},
+		{m: 128, n: 10, k: 256},
+		{m: 784, n: 256, k: 128, transA: true, result: tensor.F32},
+		{m: 128, n: 256, k: 10, transB: true},
+		{m: 1, n: 300, k: 1500, accumulate: true},
+		{m: 500, n: 1, k: 1000},
+		{m: 450, n: 70, k: 700, transA: true, transB: true},
+	} {
+		p.operands, p.mix, p.seed = tensor.F16, kerneltest.Mixes[0], uint64(i)
+		if p.result == 0 {
+			p.result = tensor.F16
+		}
+		check(t, all, p)
+	}
+}
+
+func TestGemmEmpty(t *testing.T) {
+	for _, e := range engines(t) {
+		for _, result := range []tensor.DType{tensor.F16, tensor.F32} {
+			for _, accumulate := range []bool{false, true} {
+				check(t, []*kernels.Engine{e}, problem{m: 3, n: 4, k: 0, operands: tensor.F16, result: result, accumulate: accumulate, gap: 1, mix: kerneltest.Mixes[0]})
+				check(t, []*kernels.Engine{e}, problem{m: 0, n: 4, k: 2, operands: tensor.F16, result: result, accumulate: accumulate, mix: kerneltest.Mixes[0]})
+				check(t, []*kernels.Engine{e}, problem{m: 3, n: 0, k: 2, operands: tensor.F16, result: result, accumulate: accumulate, mix: kerneltest.Mixes[0]})
+			}
+		}
+	}
+}
+
+// One engine, several callers: each gets its own result.
+func TestGemmConcurrentCallers(t *testing.T) {
+	e := engine(t, kernels.Config{Threads: 3})
+	var callers sync.WaitGroup
+	for caller := range 4 {
+		callers.Go(func() {
+			for i := range 10 {
+				p := problem{m: 90 + caller, n: 80, k: 60 + i, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0], seed: uint64(caller)}
+				g, want := p.args(), p.args()
+				e.Gemm(g)
+				naive(want)
+				if !slices.Equal(g.C.F16, want.C.F16) {
+					t.Errorf("caller %d, product %d: wrong result", caller, i)
+				}
+			}
+		})
+	}
+	callers.Wait()
+}
+
+func TestGemmPanics(t *testing.T) {
+	half := func(rows, cols int) tensor.Matrix {
+		return tensor.MatrixF16(make([]fp16.Float16, rows*cols), rows, cols)
+	}
+	wide := func(rows, cols int) tensor.Matrix { return tensor.MatrixF32(make([]float32, rows*cols), rows, cols) }
+	short := half(3, 4)
+	short.F16 = short.F16[:11]
+	e := engine(t, kernels.Config{})
+	for name, c := range map[string]struct {
+		args kernels.GemmArgs
+		want string
+	}{
+		"inner dimensions":   {kernels.GemmArgs{A: half(2, 3), B: half(4, 5), C: half(2, 5)}, "A is 2×3, B is 4×5 and C is 2×5"},
+		"result's shape":     {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: half(5, 2)}, "C is 5×2"},
+		"mixed operands":     {kernels.GemmArgs{A: half(2, 3), B: wide(3, 5), C: wide(2, 5)}, "A is fp16 and B is fp32"},
+		"too few elements":   {kernels.GemmArgs{A: short, B: half(4, 5), C: half(3, 5)}, "A: 11 elements are too few"},
+		"stride below a row": {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: tensor.Matrix{Rows: 2, Cols: 5, Stride: 4, F32: make([]float32, 10)}}, "C: stride 4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if msg, _ := recover().(string); !strings.Contains(msg, c.want) {
+					t.Errorf("panic %q does not say %q", msg, c.want)
+				}
+			}()
+			e.Gemm(c.args)
+		})
+	}
+}
+
+func TestNew(t *testing.T) {
+	t.Run("the environment decides where the caller does not", func(t *testing.T) {
+		t.Setenv(kernels.EnvKernel, "generic")
+		if got := engine(t, kernels.Config{Kernel: kernels.Auto}).Tier(); got != "generic" {
+			t.Errorf("tier %q, want generic", got)
+		}
+	})
+	t.Run("the caller overrules the environment", func(t *testing.T) {
+		t.Setenv(kernels.EnvKernel, "nonsense")
+		if got := engine(t, kernels.Config{Kernel: "generic"}).Tier(); got != "generic" {
+			t.Errorf("tier %q, want generic", got)
+		}
+	})
+	t.Run("auto takes the best", func(t *testing.T) {
+		t.Setenv(kernels.EnvKernel, "")
+		if got, want := engine(t, kernels.Config{}).Tier(), kernels.Supported()[0]; got != want {
+			t.Errorf("tier %q, want %q", got, want)
+		}
+	})
+	t.Run("unknown names are errors that list what there is", func(t *testing.T) {
+		t.Setenv(kernels.EnvKernel, "avx1024")
+		_, err := kernels.New(kernels.Config{})
+		var unsupported *kernels.UnsupportedError
+		if !errors.As(err, &unsupported) || unsupported.Known || !unsupported.Env {
+			t.Fatalf("error %v", err)
+		}
+		for _, part := range []string{"HALFGRAD_KERNEL=avx1024", "generic"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("error %q does not contain %q", err, part)
+			}
+		}
+	})
+	t.Run("bad settings", func(t *testing.T) {
+		for _, cfg := range []kernels.Config{{Threads: -1}, {Blocking: kernels.Blocking{KC: -8}}} {
+			if _, err := kernels.New(cfg); err == nil {
+				t.Errorf("%+v: no error", cfg)
+			}
+		}
+	})
+}
+
+func TestPeakLoops(t *testing.T) {
+	for _, tier := range kernels.Supported() {
+		loop := engine(t, kernels.Config{Kernel: tier}).Peak()
+		if !loop.Supported || loop.FLOPs <= 0 {
+			t.Errorf("tier %s: peak loop %+v", tier, loop)
+		}
+		loop.Func(1)
+	}
+}
+
+func FuzzGemm(f *testing.F) {
+	for seed := range uint64(8) {
+		f.Add(seed, uint8(20))
+	}
+	all := engines(f)
+	f.Fuzz(func(t *testing.T, seed uint64, most uint8) {
+		check(t, all, randomProblem(rand.New(rand.NewPCG(seed, 1)), int(most)+1))
+	})
+}

@@ -1,0 +1,16 @@
+package generic_test
+
+import (
+	"fmt"
+
+	"github.com/halfgrad/halfgrad/kernels/generic"
+)
+
+func Example() {
+	for _, k := range generic.Kernels {
+		fmt.Printf("%s: a tile of %d×%d for %v operands\n", k.Name, k.MR, k.NR, k.Operands)
+	}
+	// Output:
+	// f16f32acc-4x4-generic: a tile of 4×4 for fp16 operands
+	// f32-4x4-generic: a tile of 4×4 for fp32 operands
+}

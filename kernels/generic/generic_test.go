@@ -1,0 +1,19 @@
+package generic_test
+
+import (
+	"testing"
+
+	"github.com/halfgrad/halfgrad/kernels/generic"
+	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+)
+
+func TestConformance(t *testing.T) { kerneltest.Run(t, generic.Kernels) }
+
+func TestPeakLoops(t *testing.T) {
+	for _, loop := range generic.PeakLoops {
+		if loop.Supported {
+			loop.Func(0)
+			loop.Func(3)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+// Package kernels multiplies matrices: fp16 or fp32 operands, fp32
+// accumulation, on the fastest kernel the machine supports.
+//
+// An [Engine] is a chosen tier of kernels plus a number of threads. Its one
+// operation so far is [Engine.Gemm]. Whatever the tier, the thread count, the
+// block sizes and the layout of the operands, the result has the same bits:
+// every element of C is one chain of fp32 additions over k in ascending order
+// (package micro states the contract, and the README why it costs nothing).
+//
+// It is not a BLAS. There is no alpha, no beta but 0 and 1, and no other
+// routine: what a training step needs, done fast, and nothing else.
+//
+// # How a product is computed
+//
+// The loops are those of Goto and van de Geijn ("Anatomy of High-Performance
+// Matrix Multiplication", ACM TOMS 34(3), 2008). B is cut into blocks of KC×NC,
+// A into blocks of MC×KC; both are packed, widening fp16 to fp32 on the way,
+// into panels as wide as the kernel's tile; and the kernel runs over all pairs
+// of panels. Blocks over k are taken in order, each continuing the partial
+// sums of the one before. Threads share a packed block of B and split its rows
+// and columns of C, never k.
+package kernels
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/halfgrad/halfgrad/kernels/amd64"
+	"github.com/halfgrad/halfgrad/kernels/generic"
+	"github.com/halfgrad/halfgrad/kernels/micro"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// EnvKernel is the environment variable that forces a tier where the
+// [Config] leaves the choice open.
+const EnvKernel = "HALFGRAD_KERNEL"
+
+// Auto is the name that leaves the choice of a tier to the machine's features.
+const Auto = "auto"
+
+// all and peakLoops list every kernel of this build, the preferred ones first.
+var (
+	all       = slices.Concat(amd64.Kernels, generic.Kernels)
+	peakLoops = slices.Concat(amd64.PeakLoops, generic.PeakLoops)
+)
+
+// Config says what an [Engine] shall run on. The zero value is the default:
+// the best tier and all cores.
+type Config struct {
+	// Kernel names a tier: one of [Tiers], or "auto" or "", which mean the
+	// value of HALFGRAD_KERNEL or, where that is unset, the best tier that the
+	// machine supports.
+	Kernel string
+
+	// Threads is the number of threads that work on one product, the caller's
+	// included. 0 means GOMAXPROCS at the time of [New].
+	Threads int
+
+	// Blocking overrides the block sizes, for experiments and tests. Zero
+	// fields are derived from the cache sizes. It never changes a result.
+	Blocking Blocking
+}
+
+// Engine multiplies matrices. It is safe for use by several goroutines at once.
+type Engine struct {
+	tier       string
+	threads    int
+	f16, f32   plan
+	workspaces workspaces
+}
+
+// plan is a kernel with the block sizes it is driven by.
+type plan struct {
+	kernel   micro.Kernel
+	blocking Blocking
+}
+
+// UnsupportedError reports a tier that was asked for by name and cannot run.
+type UnsupportedError struct {
+	Tier      string   // what was asked for
+	Env       bool     // whether HALFGRAD_KERNEL asked for it
+	Known     bool     // whether this build has a tier of that name at all
+	Supported []string // what the machine supports, the preferred tier first
+}
+
+func (e *UnsupportedError) Error() string {
+	what := fmt.Sprintf("kernel %q", e.Tier)
+	if e.Env {
+		what = EnvKernel + "=" + e.Tier
+	}
+	why := "no such kernel in this build"
+	if e.Known {
+		why = "this machine does not support it"
+	}
+	return fmt.Sprintf("kernels: %s: %s (supported here: %s)", what, why, strings.Join(e.Supported, ", "))
+}
+
+// New returns an engine. The error is an [*UnsupportedError] if the tier that
+// cfg or HALFGRAD_KERNEL names is unknown or not supported by the machine, or
+// says which other field of cfg is wrong.
+func New(cfg Config) (*Engine, error) {
+	name, env := cfg.Kernel, false
+	if name == "" || name == Auto {
+		if v := os.Getenv(EnvKernel); v != "" {
+			name, env = v, true
+		}
+	}
+	if name == "" || name == Auto {
+		name = Supported()[0]
+	}
+	if !slices.Contains(Supported(), name) {
+		return nil, &UnsupportedError{Tier: name, Env: env, Known: slices.Contains(Tiers(), name), Supported: Supported()}
+	}
+	if cfg.Threads < 0 {
+		return nil, fmt.Errorf("kernels: %d threads: want 1 or more, or 0 for all cores", cfg.Threads)
+	}
+	if err := cfg.Blocking.check(); err != nil {
+		return nil, err
+	}
+	e := &Engine{tier: name, threads: cfg.Threads}
+	if e.threads == 0 {
+		e.threads = runtime.GOMAXPROCS(0)
+	}
+	caches := MachineCaches()
+	for _, p := range []struct {
+		operands tensor.DType
+		plan     *plan
+	}{{tensor.F16, &e.f16}, {tensor.F32, &e.f32}} {
+		i := slices.IndexFunc(all, func(k micro.Kernel) bool {
+			return k.Tier == name && k.Operands == p.operands && k.Supported
+		})
+		p.plan.kernel = all[i]
+		p.plan.blocking = cfg.Blocking.or(blockingFor(all[i], caches))
+	}
+	return e, nil
+}
+
+// Tier returns the name of the tier that the engine runs on.
+func (e *Engine) Tier() string { return e.tier }
+
+// Threads returns the number of threads that the engine uses at most.
+func (e *Engine) Threads() int { return e.threads }
+
+// KernelName returns the name of the kernel for operands of the given type,
+// such as "f16f32acc-6x16-avx2".
+func (e *Engine) KernelName(operands tensor.DType) string { return e.plan(operands).kernel.Name }
+
+// Blocking returns the block sizes used for operands of the given type.
+func (e *Engine) Blocking(operands tensor.DType) Blocking { return e.plan(operands).blocking }
+
+func (e *Engine) plan(operands tensor.DType) *plan {
+	if operands == tensor.F32 {
+		return &e.f32
+	}
+	return &e.f16
+}
+
+// Tiers returns the names of all tiers in this build, the preferred ones
+// first, whether or not the machine supports them.
+func Tiers() []string { return tiers(func(micro.Kernel) bool { return true }) }
+
+// Supported returns the names of the tiers that the machine supports, the
+// preferred one first. The last is always "generic".
+func Supported() []string { return tiers(func(k micro.Kernel) bool { return k.Supported }) }
+
+func tiers(want func(micro.Kernel) bool) []string {
+	var names []string
+	for _, k := range all {
+		if want(k) && !slices.Contains(names, k.Tier) {
+			names = append(names, k.Tier)
+		}
+	}
+	return names
+}
+
+// Peak returns the loop that measures the FMA peak of the engine's tier. For
+// the generic tier that is the best loop of the machine all the same: the
+// limit of a machine does not depend on the code that runs on it.
+func (e *Engine) Peak() micro.PeakLoop {
+	tier := e.tier
+	if tier == generic.Tier {
+		tier = Supported()[0]
+	}
+	return peakLoops[slices.IndexFunc(peakLoops, func(p micro.PeakLoop) bool { return p.Tier == tier })]
+}

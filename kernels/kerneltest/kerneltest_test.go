@@ -1,0 +1,108 @@
+package kerneltest_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/halfgrad/halfgrad/kernels/generic"
+	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+	"github.com/halfgrad/halfgrad/kernels/micro"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// faults are kernels with one mistake each. The suite must fail every one:
+// a suite that passes them proves nothing about the others.
+var faults = map[string]func(right micro.Kernel) micro.Kernel{
+	"splits k over two accumulators": func(k micro.Kernel) micro.Kernel {
+		right := k.Func
+		k.Func = func(depth int, a, b, c []float32, ldc int, accumulate bool) {
+			half := depth / 2
+			right(half, a, b, c, ldc, accumulate)
+			rest := make([]float32, len(c))
+			right(depth-half, a[half*k.MR:], b[half*k.NR:], rest, ldc, false)
+			for i := range k.MR {
+				for j := range k.NR {
+					c[i*ldc+j] += rest[i*ldc+j]
+				}
+			}
+		}
+		return k
+	},
+	"writes between the rows": func(k micro.Kernel) micro.Kernel {
+		right := k.Func
+		k.Func = func(depth int, a, b, c []float32, ldc int, accumulate bool) {
+			right(depth, a, b, c, ldc, accumulate)
+			if ldc > k.NR {
+				c[k.NR] = 0
+			}
+		}
+		return k
+	},
+	"forgets the last step": func(k micro.Kernel) micro.Kernel {
+		right := k.Func
+		k.Func = func(depth int, a, b, c []float32, ldc int, accumulate bool) {
+			right(max(depth-1, 0), a, b, c, ldc, accumulate)
+		}
+		return k
+	},
+	"rounds fp32 products": func(k micro.Kernel) micro.Kernel {
+		k.Operands, k.Name = tensor.F32, "f32-4x4-generic"
+		return k // the fp16 kernel, which may not take fp32 operands
+	},
+	"is named for another tile": func(k micro.Kernel) micro.Kernel {
+		k.Name = "f16f32acc-6x16-generic"
+		return k
+	},
+	"reads past the panel": func(k micro.Kernel) micro.Kernel {
+		right := k.Func
+		k.Func = func(depth int, a, b, c []float32, ldc int, accumulate bool) {
+			if depth > 0 {
+				readPast(b)
+			}
+			right(depth, a, b, c, ldc, accumulate)
+		}
+		return k
+	},
+}
+
+// The suite ends the test that runs it, so each fault runs in a process of its own.
+func TestSuiteCatchesFaults(t *testing.T) {
+	if name := os.Getenv("KERNELTEST_FAULT"); name != "" {
+		kerneltest.Run(t, []micro.Kernel{faults[name](generic.Kernels[0])})
+		return
+	}
+	for name := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(os.Args[0], "-test.run=^TestSuiteCatchesFaults$")
+			cmd.Env = append(os.Environ(), "KERNELTEST_FAULT="+name)
+			if out, err := cmd.CombinedOutput(); err == nil {
+				t.Errorf("the suite passes a kernel that %s:\n%s", name, out)
+			}
+		})
+	}
+}
+
+func TestRequired(t *testing.T) {
+	t.Setenv(kerneltest.EnvRequire, "avx2, mnist")
+	for what, want := range map[string]bool{"avx2": true, "mnist": true, "neon": false, "": false} {
+		if got := kerneltest.Required(what); got != want {
+			t.Errorf("Required(%q) = %v", what, got)
+		}
+	}
+}
+
+func ExampleSame() {
+	// The order of a sum shows in its bits, so the contract fixes it.
+	chain := func(values ...float32) (acc float32) {
+		for _, v := range values {
+			acc = kerneltest.MulAdd(tensor.F16, v, v, acc)
+		}
+		return acc
+	}
+	const small = 1.0 / (1 << 12)
+	fmt.Println(kerneltest.Same(chain(1, small, small), chain(small, small, 1)))
+	// Output: false
+}
