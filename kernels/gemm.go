@@ -3,7 +3,6 @@ package kernels
 import (
 	"fmt"
 
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -142,12 +141,18 @@ func (e *Engine) multiply(g GemmArgs, p *plan, threads int) {
 
 				target := sums.Block(i, j, rows, width)
 				if c.F16 != nil && first && g.Accumulate {
-					widenInto(target, c.Block(i, j, rows, width))
+					source := c.Block(i, j, rows, width)
+					for r := range rows {
+						source.LoadRow(target.F32[r*target.Stride:], r)
+					}
 				}
 				own.tile = grow(own.tile, mr*nr)
 				multiplyBlock(target, own.a, shared.b[j*depth:], depth, &p.kernel, own.tile, !first || g.Accumulate)
 				if c.F16 != nil && last {
-					narrowInto(c.Block(i, j, rows, width), target)
+					result := c.Block(i, j, rows, width)
+					for r := range rows {
+						result.StoreRow(target.F32[r*target.Stride:], r)
+					}
 				}
 			})
 		}
@@ -181,21 +186,5 @@ func multiplyBlock(c tensor.Matrix, a, b []float32, k int, kern *micro.Kernel, s
 func copyTile(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
 	for i := range rows {
 		copy(dst[i*dstStride:i*dstStride+cols], src[i*srcStride:])
-	}
-}
-
-// widenInto copies the fp16 matrix src to the fp32 matrix dst of the same size.
-func widenInto(dst, src tensor.Matrix) {
-	for i := range dst.Rows {
-		from, to := i*src.Stride, i*dst.Stride
-		fp16.Widen(dst.F32[to:to+dst.Cols], src.F16[from:from+src.Cols])
-	}
-}
-
-// narrowInto rounds the fp32 matrix src into the fp16 matrix dst of the same size.
-func narrowInto(dst, src tensor.Matrix) {
-	for i := range dst.Rows {
-		from, to := i*src.Stride, i*dst.Stride
-		fp16.Narrow(dst.F16[to:to+dst.Cols], src.F32[from:from+src.Cols])
 	}
 }

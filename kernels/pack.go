@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"github.com/halfgrad/halfgrad/fp16"
-	"github.com/halfgrad/halfgrad/tensor"
-)
+import "github.com/halfgrad/halfgrad/tensor"
 
 // pack copies the k×n matrix m into panels, widening it to fp32.
 //
@@ -33,27 +30,18 @@ func pack(dst []float32, m tensor.Matrix, width int, run []float32) {
 // packRows packs one panel where its rows are contiguous in memory.
 func packRows(panel []float32, m tensor.Matrix, width int) {
 	for p := range m.Rows {
-		from, row := p*m.Stride, panel[p*width:p*width+m.Cols]
-		if m.F16 != nil {
-			fp16.Widen(row, m.F16[from:from+m.Cols])
-		} else {
-			copy(row, m.F32[from:from+m.Cols])
-		}
+		m.LoadRow(panel[p*width:], p)
 	}
 }
 
 // packColumns packs one panel where its columns are contiguous in memory.
 func packColumns(panel []float32, m tensor.Matrix, width int, run []float32) {
-	k := m.Rows
+	columns := m.T()
+	run = run[:m.Rows]
 	for j := range m.Cols {
-		column := run[:k]
-		if m.F16 != nil {
-			fp16.Widen(column, m.F16[j*m.Stride:j*m.Stride+k])
-		} else {
-			column = m.F32[j*m.Stride : j*m.Stride+k]
-		}
+		columns.LoadRow(run, j)
 		to := panel[j:]
-		for p, x := range column {
+		for p, x := range run {
 			to[p*width] = x
 		}
 	}

@@ -93,3 +93,32 @@ func (m Matrix) Block(i, j, rows, cols int) Matrix {
 	}
 	return m
 }
+
+// LoadRow widens row i into dst, exactly. dst has at least Cols elements. It
+// panics if m is transposed: its rows are not contiguous then.
+func (m Matrix) LoadRow(dst []float32, i int) {
+	from, to := m.row(i)
+	if m.F16 != nil {
+		fp16.Widen(dst[:m.Cols], m.F16[from:to])
+	} else {
+		copy(dst[:m.Cols], m.F32[from:to])
+	}
+}
+
+// StoreRow rounds src, to nearest even, into row i. src has at least Cols
+// elements. It panics if m is transposed.
+func (m Matrix) StoreRow(src []float32, i int) {
+	from, to := m.row(i)
+	if m.F16 != nil {
+		fp16.Narrow(m.F16[from:to], src[:m.Cols])
+	} else {
+		copy(m.F32[from:to], src[:m.Cols])
+	}
+}
+
+func (m Matrix) row(i int) (from, to int) {
+	if m.Trans {
+		panic("tensor: a row of a transposed matrix is not contiguous")
+	}
+	return i * m.Stride, i*m.Stride + m.Cols
+}

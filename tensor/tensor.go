@@ -152,24 +152,6 @@ func (t *Tensor) F32() []float32 {
 	return t.f32
 }
 
-// Load widens the elements [from, from+len(dst)) into dst, exactly.
-func (t *Tensor) Load(dst []float32, from int) {
-	if t.dtype == F16 {
-		fp16.Widen(dst, t.f16[from:from+len(dst)])
-		return
-	}
-	copy(dst, t.f32[from:from+len(dst)])
-}
-
-// Store rounds src, to nearest even, into the elements [from, from+len(src)).
-func (t *Tensor) Store(src []float32, from int) {
-	if t.dtype == F16 {
-		fp16.Narrow(t.f16[from:from+len(src)], src)
-		return
-	}
-	copy(t.f32[from:from+len(src)], src)
-}
-
 // FirstNonFinite returns the index of the first infinity or NaN in t, or −1.
 // It tests the exponent bits of what is stored.
 func (t *Tensor) FirstNonFinite() int {

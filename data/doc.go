@@ -1,0 +1,39 @@
+// Package data turns files into batches that a network can train on: it reads
+// the IDX format, finds or fetches MNIST, standardises images, and deals any
+// data set out in seeded, resumable batches of fp16 or fp32.
+//
+// It is not an input pipeline. Nothing is decoded, augmented or prefetched in
+// the background; a data set lives in memory, and a batch is made when it is
+// asked for, by the goroutine that asks.
+//
+// # From MNIST to a batch
+//
+//	mnist, err := data.LoadMNIST(ctx, data.Source{}) // the cache, a Go module, or the web
+//	mean, std := mnist.Train.MeanStd()               // 0.1307 and 0.3081
+//	train, val, err := data.Split(mnist.Train.Standardized(mean, std), 5000, seed)
+//	test := mnist.Test.Standardized(mean, std)       // by the training images' measure
+//	loader, err := data.NewLoader(train, data.LoaderConfig{BatchSize: 128, DType: tensor.F16, Shuffle: true, Seed: seed})
+//	for epoch := range epochs {
+//		loader.Seek(epoch, 0)
+//		for batch, ok := loader.Next(); ok; batch, ok = loader.Next() {
+//			// batch.X is [n, 784], batch.Labels has n entries
+//		}
+//	}
+//
+// Data of your own needs no file format at all: implement the four methods of
+// [Dataset], and [Split], [Subset] and [Loader] take it from there.
+//
+// # Same seed, same batches
+//
+// Every random choice is a Fisher–Yates shuffle by math/rand/v2's PCG, which is
+// the same on every architecture, 32-bit ones included. [Split] seeds it with
+// (seed, 0x73706c6974000000) and the [Loader] seeds it anew for every epoch
+// with (seed, 0x73687566666c6500 + epoch), where the constants spell "split"
+// and "shuffle". A shuffle draws one bounded number for each position from the
+// last down to the second. So the batches of an epoch depend on
+// the seed and on the number of the epoch, and on nothing that ran before: a
+// run that was stopped resumes in the middle of an epoch by [Loader.Seek].
+//
+// Standardisation gives the same bits everywhere too: the statistics come from
+// exact integer sums, and no step has a product that a compiler could fuse.
+package data

@@ -1,0 +1,120 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// Linear is a fully connected layer: y = x·W + b, for x of [batch, in], W of
+// [in, out] and b of [out].
+//
+// The bias is added to the fp32 sums of the product, before they are rounded.
+type Linear struct {
+	Weight, Bias *Param
+	in, out      int
+
+	x    *tensor.Tensor // the last input
+	y    tensor.Tensor
+	dx   tensor.Tensor
+	sums []float32 // x·W where y cannot hold it
+	row  []float32 // the bias, or a row of dy, widened
+}
+
+// NewLinear returns a layer initialised after He et al. ("Delving Deep into
+// Rectifiers", ICCV 2015): weights uniform in ±√(6/in), which keeps the
+// variance through ReLUs, and a bias of zero. A nil rng leaves the weights at
+// zero, for a layer whose parameters will be loaded. It panics unless in and
+// out are positive.
+func NewLinear(rng *rand.Rand, in, out int) *Linear {
+	if in <= 0 || out <= 0 {
+		panic(fmt.Sprintf("nn: NewLinear: %d inputs and %d outputs: want at least one of each", in, out))
+	}
+	l := &Linear{Weight: NewParam("weight", in, out), Bias: NewParam("bias", out), in: in, out: out}
+	if rng != nil {
+		KaimingUniform(rng, l.Weight.Master, in)
+	}
+	return l
+}
+
+// KaimingUniform fills w with values uniform in ±√(6/fanIn).
+func KaimingUniform(rng *rand.Rand, w []float32, fanIn int) {
+	bound := float32(math.Sqrt(6 / float64(fanIn)))
+	for i := range w {
+		w[i] = float32((2*rng.Float32() - 1) * bound)
+	}
+}
+
+// String returns, for example, "Linear 784→256".
+func (l *Linear) String() string { return fmt.Sprintf("Linear %d→%d", l.in, l.out) }
+
+// Params returns the weight and the bias.
+func (l *Linear) Params() []*Param { return []*Param{l.Weight, l.Bias} }
+
+// Forward returns x·W + b. It panics if x is not [batch, in].
+func (l *Linear) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
+	dtype, a := x.DType(), x.Matrix()
+	if a.Cols != l.in {
+		panic(fmt.Sprintf("nn: %v: the input has %d columns", l, a.Cols))
+	}
+	l.x = x
+	l.y.Resize(dtype, a.Rows, l.out)
+	y := l.y.Matrix()
+
+	sums := y
+	if dtype == tensor.F16 {
+		l.sums = grow(l.sums, a.Rows*l.out)
+		sums = tensor.MatrixF32(l.sums, a.Rows, l.out)
+	}
+	ctx.Engine.Gemm(kernels.GemmArgs{C: sums, A: a, B: l.Weight.Matrix(dtype)})
+
+	l.row = grow(l.row, l.out)
+	l.Bias.Matrix(dtype).LoadRow(l.row, 0)
+	for i := range a.Rows {
+		row := sums.F32[i*l.out : (i+1)*l.out]
+		for j, b := range l.row {
+			row[j] += b
+		}
+		if dtype == tensor.F16 {
+			y.StoreRow(row, i)
+		}
+	}
+	return &l.y
+}
+
+// Backward sets dW = xᵀ·dy and db = the column sums of dy, and returns
+// dx = dy·Wᵀ. The column sums are taken over the rows in ascending order.
+func (l *Linear) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
+	dtype, g := dy.DType(), dy.Matrix()
+	ctx.Engine.Gemm(kernels.GemmArgs{
+		C: tensor.MatrixF32(l.Weight.Grad, l.in, l.out), A: l.x.Matrix().T(), B: g,
+	})
+
+	clear(l.Bias.Grad)
+	l.row = grow(l.row, l.out)
+	for i := range g.Rows {
+		g.LoadRow(l.row, i)
+		for j, d := range l.row {
+			l.Bias.Grad[j] += d
+		}
+	}
+
+	if !wantDX {
+		return nil
+	}
+	l.dx.Resize(dtype, g.Rows, l.in)
+	ctx.Engine.Gemm(kernels.GemmArgs{C: l.dx.Matrix(), A: g, B: l.Weight.Matrix(dtype).T()})
+	return &l.dx
+}
+
+// grow returns a slice of length n in s's memory, or in new memory if that is
+// too small. What it holds is unspecified.
+func grow(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}

@@ -1,0 +1,104 @@
+package nn
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/halfgrad/halfgrad/portable"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// CrossEntropy is the softmax cross-entropy loss of a batch: the mean over its
+// samples of −ln softmax(logits)[label]. All of it is computed in fp32, from
+// shifted logits, so that no exponential overflows.
+type CrossEntropy struct {
+	dlogits tensor.Tensor
+	row     []float32
+}
+
+// Loss returns the mean loss, unscaled, and its gradient with respect to the
+// logits times scale, in the type of the logits. The gradient belongs to c and
+// is valid until the next call. logits is [batch, classes]; each label is in
+// [0, classes), one a row, or Loss panics.
+//
+// With p the softmax of a row, the gradient is (p − onehot(label))·scale/batch.
+// Where scale is large that can overflow fp16 to an infinity, which is what
+// dynamic loss scaling looks for.
+func (c *CrossEntropy) Loss(logits *tensor.Tensor, labels []int, scale float32) (loss float64, dlogits *tensor.Tensor) {
+	m := logits.Matrix()
+	checkLabels(m, labels)
+	c.dlogits.Resize(logits.DType(), m.Rows, m.Cols)
+	g := c.dlogits.Matrix()
+	c.row = grow(c.row, m.Cols)
+	factor := scale / float32(m.Rows)
+	for i, label := range labels {
+		m.LoadRow(c.row, i)
+		rowLoss, sum := softmax(c.row, label)
+		loss += float64(rowLoss)
+		for j, e := range c.row {
+			p := e / sum
+			if j == label {
+				p--
+			}
+			c.row[j] = float32(p * factor)
+		}
+		g.StoreRow(c.row, i)
+	}
+	return loss / float64(m.Rows), &c.dlogits
+}
+
+// Evaluate returns the sum of the losses over the rows of logits, and how many
+// rows have their largest logit at the label. It panics like Loss.
+func (c *CrossEntropy) Evaluate(logits *tensor.Tensor, labels []int) (lossSum float64, correct int) {
+	m := logits.Matrix()
+	checkLabels(m, labels)
+	c.row = grow(c.row, m.Cols)
+	for i, label := range labels {
+		m.LoadRow(c.row, i)
+		if Argmax(c.row) == label {
+			correct++
+		}
+		rowLoss, _ := softmax(c.row, label)
+		lossSum += float64(rowLoss)
+	}
+	return lossSum, correct
+}
+
+func checkLabels(logits tensor.Matrix, labels []int) {
+	if len(labels) != logits.Rows {
+		panic(fmt.Sprintf("nn: CrossEntropy: %d labels for %d rows of logits", len(labels), logits.Rows))
+	}
+	for i, label := range labels {
+		if label < 0 || label >= logits.Cols {
+			panic(fmt.Sprintf("nn: CrossEntropy: label %d of row %d is not in [0, %d)", label, i, logits.Cols))
+		}
+	}
+}
+
+// softmax replaces row by exp(row − max) and returns the sum of that, which is
+// at least 1, and the loss ln(sum) − (row[label] − max). The sum is taken in
+// ascending order.
+func softmax(row []float32, label int) (loss, sum float32) {
+	top := row[Argmax(row)]
+	shifted := row[label] - top
+	for j, x := range row {
+		row[j] = portable.Exp(x - top)
+		sum += row[j]
+	}
+	return portable.Log(sum) - shifted, sum
+}
+
+// Argmax returns the index of the largest value, the first one of several, or
+// that of the first NaN. It returns −1 for an empty slice.
+func Argmax(values []float32) int {
+	best, top := -1, float32(math.Inf(-1))
+	for i, v := range values {
+		if v != v {
+			return i
+		}
+		if best < 0 || v > top {
+			best, top = i, v
+		}
+	}
+	return best
+}

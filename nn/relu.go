@@ -1,0 +1,64 @@
+package nn
+
+import (
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// ReLU is the rectifier: y = x where x > 0, and +0 where x ≤ 0. A NaN stays a
+// NaN, so that an overflow further up is not hidden.
+//
+// It is a comparison and a mask, not a maximum, because the maximum
+// instructions of x86 and Arm disagree about NaNs and the sign of zero.
+type ReLU struct {
+	y, dx tensor.Tensor
+}
+
+// NewReLU returns a rectifier. It takes any shape.
+func NewReLU() *ReLU { return new(ReLU) }
+
+// String returns "ReLU".
+func (*ReLU) String() string { return "ReLU" }
+
+// Params returns nil: there is nothing to learn.
+func (*ReLU) Params() []*Param { return nil }
+
+// Forward rectifies x.
+func (r *ReLU) Forward(_ *Context, x *tensor.Tensor) *tensor.Tensor {
+	r.y.Resize(x.DType(), x.Shape()...)
+	rectify(&r.y, x, x)
+	return &r.y
+}
+
+// Backward returns dy where the last output was positive, and +0 elsewhere.
+func (r *ReLU) Backward(_ *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
+	if !wantDX {
+		return nil
+	}
+	r.dx.Resize(dy.DType(), dy.Shape()...)
+	rectify(&r.dx, dy, &r.y)
+	return &r.dx
+}
+
+// rectify sets dst to src where mask is positive or NaN, and to +0 elsewhere.
+func rectify(dst, src, mask *tensor.Tensor) {
+	if dst.DType() == tensor.F32 {
+		d, s := dst.F32(), src.F32()
+		for i, m := range mask.F32() {
+			if m <= 0 {
+				d[i] = 0
+			} else {
+				d[i] = s[i]
+			}
+		}
+		return
+	}
+	const signBit, infinity = 0x8000, 0x7c00
+	d, s := dst.F16(), src.F16()
+	for i, m := range mask.F16() {
+		keep := m&^signBit > infinity || m&signBit == 0 && m != 0
+		d[i] = 0
+		if keep {
+			d[i] = s[i]
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package optim
+
+import (
+	"errors"
+	"math"
+
+	"github.com/halfgrad/halfgrad/fp16"
+)
+
+// AdamConfig holds the hyperparameters of [Adam]. [DefaultAdam] has the usual ones.
+type AdamConfig struct {
+	Beta1, Beta2 float64 // decay of the first and second moment, in [0, 1)
+	Epsilon      float64 // added to the denominator, more than 0
+	WeightDecay  float64 // λ, at least 0
+	Decoupled    bool    // AdamW: decay the weights themselves, not by way of the gradient
+}
+
+// DefaultAdam returns the defaults of torch.optim.Adam.
+func DefaultAdam() AdamConfig { return AdamConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8} }
+
+// DefaultAdamW returns the defaults of torch.optim.AdamW.
+func DefaultAdamW() AdamConfig {
+	return AdamConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.01, Decoupled: true}
+}
+
+// Adam is the optimizer of Kingma and Ba ("Adam: A Method for Stochastic
+// Optimization", ICLR 2015) and, where decoupled, that of Loshchilov and
+// Hutter ("Decoupled Weight Decay Regularization", ICLR 2019). In step t:
+//
+//	g = g + λ·w                  (Adam)     or     w = w − η·λ·w      (AdamW)
+//	m = β₁·m + (1−β₁)·g
+//	v = β₂·v + (1−β₂)·g²
+//	w = w − η/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)
+//
+// The order of operations is PyTorch's.
+type Adam struct {
+	params         []Param
+	moment, second [][]float32
+	cfg            AdamConfig
+	state          State
+}
+
+// NewAdam returns an optimizer of the given parameters. The error names the
+// hyperparameter that is out of range.
+func NewAdam(params []Param, cfg AdamConfig) (*Adam, error) {
+	if err := errors.Join(
+		checkParams(params),
+		checkRange("beta1", cfg.Beta1, 0, 1),
+		checkRange("beta2", cfg.Beta2, 0, 1),
+		checkRange("epsilon", cfg.Epsilon, math.SmallestNonzeroFloat32, math.Inf(1)),
+		checkRange("the weight decay", cfg.WeightDecay, 0, math.Inf(1)),
+	); err != nil {
+		return nil, err
+	}
+	a := &Adam{params: params, cfg: cfg}
+	for _, p := range params {
+		a.moment = append(a.moment, a.state.slot("moment1", p))
+		a.second = append(a.second, a.state.slot("moment2", p))
+	}
+	return a, nil
+}
+
+// State implements [Optimizer]. There are two slots a parameter, the moments.
+func (a *Adam) State() *State { return &a.state }
+
+// Step implements [Optimizer].
+func (a *Adam) Step(learningRate float64) {
+	a.state.Steps++
+	c := a.cfg
+	var (
+		beta1, rest1 = float32(c.Beta1), float32(1 - c.Beta1)
+		beta2, rest2 = float32(c.Beta2), float32(1 - c.Beta2)
+		rate         = float32(learningRate / (1 - power(c.Beta1, a.state.Steps)))
+		correction   = float32(math.Sqrt(1 - power(c.Beta2, a.state.Steps)))
+		epsilon      = float32(c.Epsilon)
+		decay        = float32(c.WeightDecay)
+		keep         = float32(1 - float64(learningRate*c.WeightDecay))
+	)
+	for i, p := range a.params {
+		moment, second := a.moment[i], a.second[i]
+		for j, g := range p.Grad {
+			w := p.Master[j]
+			if c.Decoupled {
+				w = float32(w * keep)
+			} else if decay != 0 {
+				g += float32(decay * w)
+			}
+			m := float32(beta1*moment[j]) + float32(rest1*g)
+			v := float32(beta2*second[j]) + float32(float32(rest2*g)*g)
+			moment[j], second[j] = m, v
+			denominator := float32(math.Sqrt(float64(v)))/correction + epsilon
+			p.Master[j] = w - float32(rate*float32(m/denominator))
+		}
+		if p.Half != nil {
+			fp16.Narrow(p.Half, p.Master)
+		}
+	}
+}
+
+// power returns xⁿ by repeated squaring. math.Pow may differ in its last bits
+// from one architecture to the next.
+func power(x float64, n int64) float64 {
+	result := 1.0
+	for ; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			result *= x
+		}
+		x *= x
+	}
+	return result
+}

@@ -1,0 +1,237 @@
+package optim_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/optim"
+)
+
+// fixture is what testdata/pytorch.py wrote.
+type fixture struct {
+	Torch string
+	Start []float32
+	Grads [][]float32
+	Cases map[string][][]float32
+}
+
+func loadFixture(t *testing.T) (f fixture) {
+	t.Helper()
+	b, err := os.ReadFile("testdata/pytorch.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &f); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func newParam(start []float32) optim.Param {
+	return optim.Param{
+		Name: "w", Master: slices.Clone(start), Grad: make([]float32, len(start)),
+		Half: make([]fp16.Float16, len(start)),
+	}
+}
+
+func must[O optim.Optimizer](o O, err error) optim.Optimizer {
+	if err != nil {
+		panic(err)
+	}
+	return o
+}
+
+var cases = map[string]struct {
+	rate float64
+	make func([]optim.Param) optim.Optimizer
+}{
+	"sgd":          {0.1, func(p []optim.Param) optim.Optimizer { return must(optim.NewSGD(p, optim.SGDConfig{})) }},
+	"sgd momentum": {0.05, func(p []optim.Param) optim.Optimizer { return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9})) }},
+	"sgd momentum decay": {0.05, func(p []optim.Param) optim.Optimizer {
+		return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9, WeightDecay: 0.01}))
+	}},
+	"sgd nesterov decay": {0.05, func(p []optim.Param) optim.Optimizer {
+		return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}))
+	}},
+	"adam": {0.01, func(p []optim.Param) optim.Optimizer { return must(optim.NewAdam(p, optim.DefaultAdam())) }},
+	"adam decay": {0.01, func(p []optim.Param) optim.Optimizer {
+		return must(optim.NewAdam(p, optim.AdamConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.1}))
+	}},
+	"adamw": {0.01, func(p []optim.Param) optim.Optimizer { return must(optim.NewAdam(p, optim.DefaultAdamW())) }},
+	"adamw decay": {0.01, func(p []optim.Param) optim.Optimizer {
+		return must(optim.NewAdam(p, optim.AdamConfig{Beta1: 0.8, Beta2: 0.95, Epsilon: 1e-6, WeightDecay: 0.1, Decoupled: true}))
+	}},
+}
+
+// PyTorch computes the same formulas in fp32, but fuses some of them, so the
+// results agree to a few units in the last place of the weights and steps.
+func TestAgainstPyTorch(t *testing.T) {
+	f := loadFixture(t)
+	if len(f.Cases) != len(cases) {
+		t.Errorf("the fixture has %d cases, the test %d", len(f.Cases), len(cases))
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := newParam(f.Start)
+			opt := c.make([]optim.Param{p})
+			for step, grads := range f.Grads {
+				copy(p.Grad, grads)
+				opt.Step(c.rate)
+				for i, got := range p.Master {
+					want := f.Cases[name][step][i]
+					if diff := math.Abs(float64(got - want)); !(diff <= 4e-7*math.Max(1, math.Abs(float64(want)))) {
+						t.Fatalf("step %d: w[%d] = %g, PyTorch %s has %g", step+1, i, got, f.Torch, want)
+					}
+					if p.Half[i] != fp16.FromFloat32(got) {
+						t.Fatalf("step %d: the fp16 copy of w[%d] is %g, the weight %g", step+1, i, p.Half[i].Float32(), got)
+					}
+				}
+			}
+			if got := opt.State().Steps; got != int64(len(f.Grads)) {
+				t.Errorf("Steps = %d after %d steps", got, len(f.Grads))
+			}
+		})
+	}
+}
+
+// State, written into a new optimizer, continues bit for bit.
+func TestStateRestores(t *testing.T) {
+	f := loadFixture(t)
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			whole := newParam(f.Start)
+			opt := c.make([]optim.Param{whole})
+			var resumed optim.Param
+			var second optim.Optimizer
+			for step, grads := range f.Grads {
+				if step == 5 {
+					resumed = newParam(whole.Master)
+					second = c.make([]optim.Param{resumed})
+					second.State().Steps = opt.State().Steps
+					for i, s := range opt.State().Slots {
+						if got := second.State().Slots[i].Name; got != s.Name {
+							t.Fatalf("slot %d is %q in one and %q in the other", i, s.Name, got)
+						}
+						copy(second.State().Slots[i].Values, s.Values)
+					}
+				}
+				copy(whole.Grad, grads)
+				opt.Step(c.rate)
+				if second != nil {
+					copy(resumed.Grad, grads)
+					second.Step(c.rate)
+				}
+			}
+			if !slices.Equal(whole.Master, resumed.Master) {
+				t.Errorf("resumed at step 5: %v, without a break: %v", resumed.Master, whole.Master)
+			}
+		})
+	}
+}
+
+// Adam's second moment of a gradient far beyond √65504 needs fp32
+// (github.com/warner-benjamin/optimi, pull request 15).
+func TestPitfallSecondMomentInHalf(t *testing.T) {
+	p := newParam([]float32{1, 1})
+	copy(p.Grad, []float32{60000, 1e-6})
+	opt := must(optim.NewAdam([]optim.Param{p}, optim.DefaultAdam()))
+	for range 10 {
+		opt.Step(0.1)
+	}
+	// A constant gradient moves the weight by the learning rate a step, whatever its size
+	// (for 1e-6, ε = 1e-8 takes one percent of that).
+	if math.Abs(float64(p.Master[0])) > 1e-4 || math.Abs(float64(p.Master[1])-0.01) > 2e-3 {
+		t.Errorf("after 10 steps of 0.1 from 1: %v, want about 0 and 0.01", p.Master)
+	}
+}
+
+func TestBadHyperparameters(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	adam := func(change func(*optim.AdamConfig)) error {
+		cfg := optim.DefaultAdamW()
+		change(&cfg)
+		_, err := optim.NewAdam(nil, cfg)
+		return err
+	}
+	sgd := func(cfg optim.SGDConfig) error { _, err := optim.NewSGD(nil, cfg); return err }
+	for i, c := range []struct {
+		err  error
+		want string
+	}{
+		{sgd(optim.SGDConfig{Momentum: 1}), "momentum is 1"},
+		{sgd(optim.SGDConfig{Momentum: -0.1}), "momentum is -0.1"},
+		{sgd(optim.SGDConfig{Momentum: nan}), "momentum is NaN"},
+		{sgd(optim.SGDConfig{WeightDecay: -1}), "weight decay is -1"},
+		{sgd(optim.SGDConfig{WeightDecay: inf}), "weight decay is +Inf"},
+		{adam(func(c *optim.AdamConfig) { c.Beta1 = 1 }), "beta1 is 1"},
+		{adam(func(c *optim.AdamConfig) { c.Beta2 = nan }), "beta2 is NaN"},
+		{adam(func(c *optim.AdamConfig) { c.Epsilon = 0 }), "epsilon is 0"},
+		{adam(func(c *optim.AdamConfig) { c.WeightDecay = nan }), "weight decay is NaN"},
+	} {
+		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
+			t.Errorf("case %d: error %v does not say %q", i, c.err, c.want)
+		}
+	}
+	if _, err := optim.NewSGD([]optim.Param{{Name: "w", Master: make([]float32, 3), Grad: make([]float32, 2)}}, optim.SGDConfig{}); err == nil {
+		t.Error("slices of different lengths: no error")
+	}
+}
+
+func TestStepDoesNotAllocate(t *testing.T) {
+	for name, c := range cases {
+		opt := c.make([]optim.Param{newParam(make([]float32, 100))})
+		if n := testing.AllocsPerRun(10, func() { opt.Step(0.1) }); n != 0 {
+			t.Errorf("%s: %v allocations a step", name, n)
+		}
+	}
+}
+
+func Example() {
+	// Minimise (w − 3)² by hand.
+	w := optim.Param{Name: "w", Master: []float32{0}, Grad: make([]float32, 1)}
+	opt, err := optim.NewSGD([]optim.Param{w}, optim.SGDConfig{Momentum: 0.5})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 60 {
+		w.Grad[0] = 2 * (w.Master[0] - 3)
+		opt.Step(0.1)
+	}
+	fmt.Printf("w = %.3f after %d steps\n", w.Master[0], opt.State().Steps)
+	// Output: w = 3.000 after 60 steps
+}
+
+// A custom optimizer needs two methods: this one steps by the sign of the gradient.
+type signSGD struct {
+	params []optim.Param
+	state  optim.State
+}
+
+func (s *signSGD) State() *optim.State { return &s.state }
+
+func (s *signSGD) Step(learningRate float64) {
+	s.state.Steps++
+	for _, p := range s.params {
+		for i, g := range p.Grad {
+			p.Master[i] -= float32(math.Copysign(learningRate, float64(g)))
+		}
+		if p.Half != nil {
+			fp16.Narrow(p.Half, p.Master)
+		}
+	}
+}
+
+func ExampleOptimizer() {
+	w := optim.Param{Name: "w", Master: []float32{1}, Grad: []float32{1000}}
+	var opt optim.Optimizer = &signSGD{params: []optim.Param{w}}
+	opt.Step(0.25)
+	fmt.Println(w.Master)
+	// Output: [0.75]
+}

@@ -1,0 +1,73 @@
+package optim
+
+import (
+	"errors"
+	"math"
+
+	"github.com/halfgrad/halfgrad/fp16"
+)
+
+// SGDConfig holds the hyperparameters of [SGD]. The zero value is plain
+// gradient descent.
+type SGDConfig struct {
+	Momentum    float64 // μ, in [0, 1)
+	WeightDecay float64 // λ, at least 0: adds λ·w to the gradient
+	Nesterov    bool    // look ahead along the momentum
+}
+
+// SGD is stochastic gradient descent with momentum, as in torch.optim.SGD with
+// a dampening of zero:
+//
+//	g = g + λ·w
+//	v = μ·v + g
+//	w = w − η·v          (Nesterov: w − η·(g + μ·v))
+type SGD struct {
+	params   []Param
+	velocity [][]float32
+	cfg      SGDConfig
+	state    State
+}
+
+// NewSGD returns an optimizer of the given parameters. The error names the
+// hyperparameter that is out of range.
+func NewSGD(params []Param, cfg SGDConfig) (*SGD, error) {
+	if err := errors.Join(
+		checkParams(params),
+		checkRange("the momentum", cfg.Momentum, 0, 1),
+		checkRange("the weight decay", cfg.WeightDecay, 0, math.Inf(1)),
+	); err != nil {
+		return nil, err
+	}
+	s := &SGD{params: params, cfg: cfg}
+	for _, p := range params {
+		s.velocity = append(s.velocity, s.state.slot("momentum", p))
+	}
+	return s, nil
+}
+
+// State implements [Optimizer]. There is one slot a parameter, the momentum.
+func (s *SGD) State() *State { return &s.state }
+
+// Step implements [Optimizer].
+func (s *SGD) Step(learningRate float64) {
+	s.state.Steps++
+	rate, momentum, decay := float32(learningRate), float32(s.cfg.Momentum), float32(s.cfg.WeightDecay)
+	for i, p := range s.params {
+		velocity := s.velocity[i]
+		for j, g := range p.Grad {
+			w := p.Master[j]
+			if decay != 0 {
+				g += float32(decay * w)
+			}
+			v := float32(momentum*velocity[j]) + g
+			velocity[j] = v
+			if s.cfg.Nesterov {
+				v = g + float32(momentum*v)
+			}
+			p.Master[j] = w - float32(rate*v)
+		}
+		if p.Half != nil {
+			fp16.Narrow(p.Half, p.Master)
+		}
+	}
+}
