@@ -87,7 +87,7 @@ func FromF32(data []float32, shape ...int) *Tensor {
 
 func checkLen(n int, shape []int) {
 	if want := volume(shape); n != want {
-		panic(fmt.Sprintf("tensor: %d elements given for the shape %v, which has %d", n, shape, want))
+		panic(fmt.Sprintf("tensor: %d elements given for the shape %v, which has %d", n, slices.Clone(shape), want))
 	}
 }
 
@@ -95,7 +95,8 @@ func volume(shape []int) int {
 	n := 1
 	for _, d := range shape {
 		if d < 0 {
-			panic(fmt.Sprintf("tensor: negative dimension in %v", shape))
+			// A clone, so that the callers' dimensions can stay on the stack.
+			panic(fmt.Sprintf("tensor: negative dimension in %v", slices.Clone(shape)))
 		}
 		n *= d
 	}

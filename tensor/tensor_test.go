@@ -1,0 +1,168 @@
+package tensor_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+func TestResizeKeepsMemory(t *testing.T) {
+	x := tensor.New(tensor.F16, 8, 4)
+	first := &x.F16()[0]
+	x.Resize(tensor.F16, 3, 5)
+	if x.Len() != 15 || !slices.Equal(x.Shape(), []int{3, 5}) {
+		t.Errorf("after Resize to 3×5: %d elements, shape %v", x.Len(), x.Shape())
+	}
+	if &x.F16()[0] != first {
+		t.Error("a smaller shape took new memory")
+	}
+	if n := testing.AllocsPerRun(10, func() { x.Resize(tensor.F16, 2, 16); x.Resize(tensor.F16, 5) }); n != 0 {
+		t.Errorf("Resize within the memory allocates %v times", n)
+	}
+	x.Resize(tensor.F32, 2)
+	if x.DType() != tensor.F32 || len(x.F32()) != 2 {
+		t.Errorf("after Resize to fp32: %v of %d", x.DType(), x.Len())
+	}
+	x.Resize(tensor.F32, 0, 3)
+	if x.Len() != 0 || x.Matrix().Rows != 0 {
+		t.Errorf("an empty tensor has %d elements, %d rows", x.Len(), x.Matrix().Rows)
+	}
+}
+
+func TestPanics(t *testing.T) {
+	half := tensor.New(tensor.F16, 2, 3)
+	for want, f := range map[string]func(){
+		"tensor: 5 elements given for the shape [2 3]": func() { tensor.FromF32(make([]float32, 5), 2, 3) },
+		"tensor: 6 elements given for the shape [7]":   func() { tensor.FromF16(make([]fp16.Float16, 6), 7) },
+		"tensor: negative dimension in [2 -1]":         func() { tensor.New(tensor.F32, 2, -1) },
+		"tensor: invalid DType(0)":                     func() { tensor.New(0, 2) },
+		"tensor: F32 of a tensor of fp16":              func() { half.F32() },
+		"tensor: F16 of a tensor of fp32":              func() { tensor.New(tensor.F32, 1).F16() },
+		"tensor: Matrix of a tensor without dim":       func() { tensor.New(tensor.F32).Matrix() },
+		"tensor: block of 2×2 at (1, 0) of a 2×3":      func() { half.Matrix().Block(1, 0, 2, 2) },
+		"tensor: block of 2×-1":                        func() { half.Matrix().Block(0, 0, 2, -1) },
+		"tensor: a row of a transposed":                func() { half.Matrix().T().LoadRow(make([]float32, 2), 0) },
+	} {
+		func() {
+			defer func() {
+				if msg, _ := recover().(string); !strings.HasPrefix(msg, want) {
+					t.Errorf("panic %q, want %q", msg, want)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+func TestDType(t *testing.T) {
+	for _, d := range []tensor.DType{tensor.F16, tensor.F32} {
+		got, err := tensor.ParseDType(d.String())
+		if err != nil || got != d {
+			t.Errorf("ParseDType(%q) = %v, %v", d, got, err)
+		}
+	}
+	if tensor.F16.Size() != 2 || tensor.F32.Size() != 4 {
+		t.Error("sizes are wrong")
+	}
+	for _, s := range []string{"", "fp64", "FP16"} {
+		if _, err := tensor.ParseDType(s); err == nil || !strings.Contains(err.Error(), "fp16 or fp32") {
+			t.Errorf("ParseDType(%q): error %v", s, err)
+		}
+	}
+}
+
+func TestFirstNonFinite(t *testing.T) {
+	inf, nan := float32(math.Inf(-1)), float32(math.NaN())
+	for _, c := range []struct {
+		values []float32
+		want   int
+	}{
+		{nil, -1}, {[]float32{0, 65504, -65504, 6e-8}, -1}, {[]float32{1, inf}, 1}, {[]float32{nan, inf}, 0},
+	} {
+		half := make([]fp16.Float16, len(c.values))
+		fp16.Narrow(half, c.values)
+		if got := tensor.FromF32(c.values, len(c.values)).FirstNonFinite(); got != c.want {
+			t.Errorf("fp32 %v: %d, want %d", c.values, got, c.want)
+		}
+		if got := tensor.FromF16(half, len(half)).FirstNonFinite(); got != c.want {
+			t.Errorf("fp16 %v: %d, want %d", c.values, got, c.want)
+		}
+	}
+	if got := tensor.FromF32([]float32{math.MaxFloat32, 65520}, 2).FirstNonFinite(); got != -1 {
+		t.Errorf("the largest fp32 counts as infinite: %d", got)
+	}
+}
+
+// Block, T and their combinations address the elements that the definition of
+// Matrix says.
+func TestMatrixViews(t *testing.T) {
+	data := make([]float32, 5*7)
+	for i := range data {
+		data[i] = float32(i)
+	}
+	m := tensor.Matrix{Rows: 5, Cols: 6, Stride: 7, F32: data}
+	at := func(m tensor.Matrix, r, c int) float32 {
+		if m.Trans {
+			return m.F32[c*m.Stride+r]
+		}
+		return m.F32[r*m.Stride+c]
+	}
+	b := m.Block(1, 2, 3, 4)
+	bt := m.T().Block(2, 1, 4, 3)
+	for r := range 3 {
+		for c := range 4 {
+			want := float32((r+1)*7 + c + 2)
+			if at(b, r, c) != want || at(bt, c, r) != want || at(b.T(), c, r) != want {
+				t.Fatalf("element (%d, %d): Block %g, T().Block %g, Block().T() %g, want %g", r, c, at(b, r, c), at(bt, c, r), at(b.T(), c, r), want)
+			}
+		}
+	}
+	row := make([]float32, 4)
+	b.LoadRow(row, 2)
+	if want := []float32{23, 24, 25, 26}; !slices.Equal(row, want) {
+		t.Errorf("row 2 is %v, want %v", row, want)
+	}
+	b.StoreRow([]float32{-1, -2, -3, -4}, 0)
+	if want := []float32{7, 8, -1, -2, -3, -4, 13, 14}; !slices.Equal(data[7:15], want) {
+		t.Errorf("after StoreRow: %v, want %v", data[7:15], want)
+	}
+	if empty := m.Block(5, 6, 0, 0); empty.Rows != 0 || empty.Check("m") != nil {
+		t.Errorf("an empty block at the end: %+v", empty)
+	}
+}
+
+func TestMatrixCheck(t *testing.T) {
+	for want, m := range map[string]tensor.Matrix{
+		"X: negative size -1×3":                             {Rows: -1, Cols: 3, Stride: 3},
+		"X: has both fp16 and fp32 elements":                {Rows: 1, Cols: 1, Stride: 1, F16: make([]fp16.Float16, 1), F32: make([]float32, 1)},
+		"X: stride 2 is smaller than a stored row of 3":     {Rows: 2, Cols: 3, Stride: 2, F32: make([]float32, 6)},
+		"X: 5 elements are too few for 2×3 with stride 3":   {Rows: 2, Cols: 3, Stride: 3, F32: make([]float32, 5)},
+		"X: stride 1 is smaller than a stored row of 2 ele": {Rows: 2, Cols: 3, Stride: 1, Trans: true, F32: make([]float32, 6)},
+		"X: 0 elements are too few for 1×1 with stride 1":   {Rows: 1, Cols: 1, Stride: 1},
+	} {
+		if err := m.Check("X"); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%+v: error %v, want %q", m, err, want)
+		}
+	}
+	if err := tensor.MatrixF16(make([]fp16.Float16, 6), 2, 3).T().Check("X"); err != nil {
+		t.Error(err)
+	}
+}
+
+func Example() {
+	x := tensor.New(tensor.F16, 2, 3)
+	m := x.Matrix()
+	m.StoreRow([]float32{1, 2, 0.1}, 1)
+	row := make([]float32, 3)
+	m.LoadRow(row, 1)
+	fmt.Println(x.DType(), x.Shape(), row)
+	fmt.Println("transposed:", m.T().Rows, "by", m.T().Cols)
+	// Output:
+	// fp16 [2 3] [1 2 0.099975586]
+	// transposed: 3 by 2
+}
