@@ -75,10 +75,12 @@ func ReadIDX(r io.Reader, name string) (*IDX, error) {
 	d := idxReader{r: buffered, name: name}
 	// An IDX file begins with 0, 0, so these two bytes cannot be one.
 	if head, _ := buffered.Peek(2); bytes.Equal(head, []byte{0x1f, 0x8b}) {
-		d.gzipped = true
 		z, err := gzip.NewReader(buffered)
+		if errors.Is(err, gzip.ErrHeader) {
+			return nil, &FormatError{File: name, Found: "a damaged gzip header", Want: "a gzip file", Err: err}
+		}
 		if err != nil {
-			return nil, d.readError(err, "a gzip header that cannot be read", "a gzip file")
+			return nil, d.readError(err, "a gzip header that is cut off", "a gzip file")
 		}
 		d.r = z
 	}
@@ -123,9 +125,8 @@ var typeNames = map[byte]string{
 
 // idxReader reads one file, after any unpacking.
 type idxReader struct {
-	r       io.Reader
-	name    string
-	gzipped bool
+	r    io.Reader
+	name string
 }
 
 func (d *idxReader) read() (*IDX, error) {
@@ -134,7 +135,7 @@ func (d *idxReader) read() (*IDX, error) {
 		return nil, d.readError(err, fmt.Sprintf("%d bytes", n), "an IDX file, which begins with 4 bytes of magic number")
 	}
 	if magic[0] != 0 || magic[1] != 0 {
-		return nil, d.wrong(fmt.Sprintf("the magic number %#08x", magic), "that of an IDX file of bytes, 0x000008 and the number of dimensions")
+		return nil, d.wrong(fmt.Sprintf("the magic number %#x", magic), "that of an IDX file, 0x000008 and the number of dimensions")
 	}
 	if magic[2] != typeUint8 {
 		found := fmt.Sprintf("the unknown element type %#02x", magic[2])
@@ -212,13 +213,10 @@ func (d *idxReader) readError(err error, found, want string) error {
 	case errors.Is(err, gzip.ErrChecksum):
 		found, want = "a gzip stream that does not match its checksum", "an undamaged one"
 	case errors.Is(err, gzip.ErrHeader):
-		found, want = "bytes after the gzip stream, or a damaged gzip header", "a gzip file and nothing else"
+		found, want = "bytes after the gzip stream", "none"
 	case errors.As(err, &corrupt):
 		found, want = fmt.Sprintf("a gzip stream damaged at byte %d", int64(corrupt)), "an undamaged one"
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		if d.gzipped && err == io.ErrUnexpectedEOF {
-			found += " (gzip stream)"
-		}
 		return &FormatError{File: d.name, Found: found, Want: want, Err: io.ErrUnexpectedEOF}
 	default:
 		return fmt.Errorf("data: %s: %w", d.name, err)

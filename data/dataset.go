@@ -1,0 +1,72 @@
+package data
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
+
+// Dataset is a finite set of labelled samples, each a fixed number of values.
+// It is what a data set of your own implements.
+//
+// Sample is called from one goroutine at a time by one [Loader]; a Dataset
+// that is shared by several must bear being read by several.
+type Dataset interface {
+	// Len returns the number of samples.
+	Len() int
+
+	// Features returns the number of values of each sample, at least 1.
+	Features() int
+
+	// Classes returns the number of classes, at least 1.
+	Classes() int
+
+	// Sample fills dst, whose length is Features, with sample i of [0, Len),
+	// ready for the network, and returns its label, in [0, Classes). The same
+	// i gives the same sample each time. It must not keep dst.
+	Sample(dst []float32, i int) (label int)
+}
+
+// Subset returns the samples of ds at the given indices, in that order; an
+// index may be repeated. It keeps a copy of indices and reads ds as needed.
+// Like slicing, it panics if an index is not in [0, ds.Len()).
+func Subset(ds Dataset, indices []int) Dataset {
+	for _, i := range indices {
+		if i < 0 || i >= ds.Len() {
+			panic(fmt.Sprintf("data: Subset: index %d of a data set of %d samples", i, ds.Len()))
+		}
+	}
+	return &subset{Dataset: ds, indices: slices.Clone(indices)}
+}
+
+type subset struct {
+	Dataset
+	indices []int
+}
+
+func (s *subset) Len() int { return len(s.indices) }
+
+func (s *subset) Sample(dst []float32, i int) int {
+	return s.Dataset.Sample(dst, s.indices[i])
+}
+
+// Split holds out holdout samples of ds, chosen at random by seed, as val; the
+// others are train. Both keep the order of ds. It returns an error unless
+// both are left with at least one sample.
+func Split(ds Dataset, holdout int, seed uint64) (train, val Dataset, err error) {
+	n := ds.Len()
+	if holdout < 1 || holdout >= n {
+		return nil, nil, fmt.Errorf("data: cannot hold out %d of %d samples: want at least 1 held out and 1 left", holdout, n)
+	}
+	order := rand.New(rand.NewPCG(seed, streamSplit)).Perm(n)
+	slices.Sort(order[:holdout])
+	slices.Sort(order[holdout:])
+	return Subset(ds, order[holdout:]), Subset(ds, order[:holdout]), nil
+}
+
+// The second words of the PCG's seed, which keep the random choices of this
+// package apart from each other.
+const (
+	streamSplit   = 0x73706c6974000000 // "split"
+	streamShuffle = 0x73687566666c6500 // "shuffle", plus the epoch
+)

