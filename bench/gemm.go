@@ -1,0 +1,173 @@
+// Package bench measures: how fast a matrix product runs, and what share that
+// is of the machine's own limit.
+//
+// The machine's limit is its fp32 FMA peak, taken by a loop on registers alone
+// in the same run, in turn with what is measured, because a shared machine is
+// not equally fast from one second to the next. Capability is the best of many
+// short repetitions spread over seconds; the medians stand beside it.
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/kernels/micro"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// Shape is the shape of a matrix product: C (M×N) = A (M×K) · B (K×N).
+type Shape struct{ M, N, K int }
+
+// ParseShape reads a shape such as "128x256x784": M, N, K.
+func ParseShape(s string) (Shape, error) {
+	var d [3]int
+	parts := strings.Split(s, "x")
+	ok := len(parts) == 3
+	for i := 0; ok && i < 3; i++ {
+		v, err := strconv.Atoi(parts[i])
+		ok = err == nil && 1 <= v && v <= 1<<16
+		d[i] = v
+	}
+	if !ok {
+		return Shape{}, fmt.Errorf("bench: shape %q: want MxNxK with each from 1 to 65536, such as 128x256x784", s)
+	}
+	return Shape{d[0], d[1], d[2]}, nil
+}
+
+// String returns the shape in the form that [ParseShape] reads.
+func (s Shape) String() string { return fmt.Sprintf("%dx%dx%d", s.M, s.N, s.K) }
+
+// GemmResult says how fast a product ran.
+type GemmResult struct {
+	M               int     `json:"m"`
+	N               int     `json:"n"`
+	K               int     `json:"k"`
+	Threads         int     `json:"threads"`
+	Kernel          string  `json:"kernel"`      // the tier
+	KernelName      string  `json:"kernel_name"` // the kernel within it
+	DType           string  `json:"dtype"`       // of A, B and C
+	Repetitions     int     `json:"repetitions"`
+	MedianNS        float64 `json:"median_ns"`         // of one product
+	BestNS          float64 `json:"best_ns"`           // of one product
+	GFLOPS          float64 `json:"gflops"`            // of the best repetition
+	FMAPeakGFLOPS   float64 `json:"fma_peak_gflops"`   // the best, with as many threads
+	PeakRatio       float64 `json:"peak_ratio"`        // GFLOPS / FMAPeakGFLOPS
+	PeakRatioMedian float64 `json:"peak_ratio_median"` // of each repetition against the peak taken just before it
+}
+
+const (
+	minRepetitions = 30
+	minDuration    = 2 * time.Second
+	repetition     = 2 * time.Millisecond   // how long one is at least
+	peakDuration   = 500 * time.Microsecond // how long a measurement of the peak is, about
+	peakCall       = 100 * time.Microsecond // and one call of the loop, which cannot be preempted
+)
+
+// Gemm measures products of one shape and element type on e. It takes a bit
+// more than two seconds, or as long as thirty products take if that is more.
+// The error is ctx's.
+func Gemm(ctx context.Context, e *kernels.Engine, shape Shape, dtype tensor.DType) (GemmResult, error) {
+	g := product(shape, dtype)
+	peak := newPeak(e)
+	e.Gemm(g) // warm up
+	inner := 1
+	for start := time.Now(); ; inner *= 2 {
+		for range inner {
+			e.Gemm(g)
+		}
+		if time.Since(start) >= repetition {
+			break
+		}
+		start = time.Now()
+	}
+
+	flops := 2 * float64(shape.M) * float64(shape.N) * float64(shape.K)
+	var times, peaks, ratios []float64
+	for start := time.Now(); len(times) < minRepetitions || time.Since(start) < minDuration; {
+		if err := ctx.Err(); err != nil {
+			return GemmResult{}, err
+		}
+		p := peak.measure()
+		t := time.Now()
+		for range inner {
+			e.Gemm(g)
+		}
+		ns := float64(time.Since(t).Nanoseconds()) / float64(inner)
+		times, peaks, ratios = append(times, ns), append(peaks, p), append(ratios, flops/ns/p)
+	}
+	best := slices.Min(times)
+	return GemmResult{
+		M: shape.M, N: shape.N, K: shape.K, Threads: e.Threads(),
+		Kernel: e.Tier(), KernelName: e.KernelName(dtype), DType: dtype.String(),
+		Repetitions: len(times), MedianNS: median(times), BestNS: best, GFLOPS: flops / best,
+		FMAPeakGFLOPS: slices.Max(peaks), PeakRatio: flops / best / slices.Max(peaks), PeakRatioMedian: median(ratios),
+	}, nil
+}
+
+// product makes the operands: values around one, so that no arithmetic is
+// slow for being subnormal.
+func product(s Shape, dtype tensor.DType) kernels.GemmArgs {
+	rng := rand.New(rand.NewPCG(1, 1))
+	matrix := func(rows, cols int) tensor.Matrix {
+		m := tensor.New(dtype, rows, cols).Matrix()
+		row := make([]float32, cols)
+		for i := range rows {
+			for j := range row {
+				row[j] = rng.Float32() + 0.5
+			}
+			m.StoreRow(row, i)
+		}
+		return m
+	}
+	return kernels.GemmArgs{A: matrix(s.M, s.K), B: matrix(s.K, s.N), C: matrix(s.M, s.N)}
+}
+
+// peak measures the FMA peak of as many threads as an engine uses.
+type peak struct {
+	loop    micro.PeakLoop
+	threads int
+	turns   int // of one call
+}
+
+func newPeak(e *kernels.Engine) peak {
+	p := peak{loop: e.Peak(), threads: e.Threads(), turns: 1024}
+	for {
+		start := time.Now()
+		p.loop.Func(p.turns)
+		if time.Since(start) >= peakCall {
+			return p
+		}
+		p.turns *= 2
+	}
+}
+
+// measure returns the GFLOPS of all threads together.
+func (p peak) measure() float64 {
+	calls := int(peakDuration / peakCall)
+	start := time.Now()
+	var threads sync.WaitGroup
+	for range p.threads {
+		threads.Go(func() {
+			for range calls {
+				p.loop.Func(p.turns)
+			}
+		})
+	}
+	threads.Wait()
+	flops := float64(p.threads) * float64(calls) * float64(p.turns) * float64(p.loop.FLOPs)
+	return flops / float64(time.Since(start).Nanoseconds())
+}
+
+// median returns the median of values, which it sorts.
+func median(values []float64) float64 {
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
