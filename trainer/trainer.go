@@ -1,0 +1,184 @@
+// Package trainer is the mixed-precision training loop: it wires a model, an
+// optimizer, a loss scaler and a data loader together.
+//
+// One step goes like this:
+//
+//	forward in fp16, fp32 inside     logits = model(x)
+//	loss in fp32, gradient × scale   dlogits = scale/batch · (softmax − onehot)
+//	backward in fp16, fp32 inside    fp32 gradients of the parameters, × scale
+//	unscale and check, in fp32       any infinity or NaN?
+//	  no:  the optimizer updates the fp32 master weights and their fp16 copies
+//	  yes: nothing is updated, and the scale backs off
+//
+// A step that is skipped did not happen for the optimizer's step count and the
+// learning-rate schedule. With [tensor.F32] as the precision the same loop runs
+// in fp32 throughout, which is the baseline that fp16 has to match.
+//
+// It does not print, log or write files: what happens is reported to callbacks.
+package trainer
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/optim"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// Config holds the parts of a [Trainer]. All of them are needed.
+type Config struct {
+	Engine    *kernels.Engine
+	Model     nn.Layer // from features to logits
+	Optimizer optim.Optimizer
+	Scaler    *lossscale.Scaler
+	Schedule  Schedule
+	Precision tensor.DType // of activations and their gradients: fp16 or fp32
+}
+
+// Trainer trains a model. It is not safe for concurrent use.
+type Trainer struct {
+	cfg      Config
+	ctx      nn.Context
+	loss     nn.CrossEntropy
+	params   []*nn.Param
+	grads    [][]float32 // of params, in the order in which Backward makes them
+	progress Progress
+}
+
+// Params returns the parameters of a model as an optimizer takes them: sharing
+// the model's memory and, where the precision is fp16, with an fp16 copy.
+func Params(model nn.Layer, precision tensor.DType) []optim.Param {
+	var params []optim.Param
+	for _, p := range model.Params() {
+		if precision == tensor.F16 {
+			p.Sync()
+		}
+		params = append(params, optim.Param{Name: p.Name, Master: p.Master, Half: p.Half, Grad: p.Grad})
+	}
+	return params
+}
+
+// New returns a trainer. The error says what cfg lacks.
+func New(cfg Config) (*Trainer, error) {
+	switch {
+	case cfg.Engine == nil || cfg.Model == nil || cfg.Optimizer == nil || cfg.Scaler == nil || cfg.Schedule == nil:
+		return nil, errors.New("trainer: Config: an engine, a model, an optimizer, a scaler and a schedule are all needed")
+	case cfg.Precision != tensor.F16 && cfg.Precision != tensor.F32:
+		return nil, fmt.Errorf("trainer: Config: the precision is %v: want fp16 or fp32", cfg.Precision)
+	}
+	t := &Trainer{cfg: cfg, ctx: nn.Context{Engine: cfg.Engine}, params: cfg.Model.Params()}
+	for i := len(t.params) - 1; i >= 0; i-- {
+		t.grads = append(t.grads, t.params[i].Grad)
+	}
+	return t, nil
+}
+
+// StepResult says what a step did.
+type StepResult struct {
+	Loss         float64         // the batch's mean loss before the step; not finite if the forward pass overflowed
+	LearningRate float64         // that the step was taken with
+	Scale        lossscale.Event // what became of the loss scale
+	Skipped      bool            // whether the gradients overflowed, so that no step was taken
+	Overflow     string          // where they first did, if so
+}
+
+// Step trains on one batch. The error is not nil if the loss scale cannot be
+// lowered any further and the gradients still overflow; it names the layer
+// that overflowed first and wraps the scaler's error. The model is then as it
+// was after the last step that was taken.
+func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
+	if b.X.DType() != t.cfg.Precision {
+		return StepResult{}, fmt.Errorf("trainer: a batch of %v for a trainer in %v", b.X.DType(), t.cfg.Precision)
+	}
+	var r StepResult
+	scaler := t.cfg.Scaler
+	logits := t.cfg.Model.Forward(&t.ctx, b.X)
+	var dlogits *tensor.Tensor
+	r.Loss, dlogits = t.loss.Loss(logits, b.Labels, scaler.Scale())
+	t.cfg.Model.Backward(&t.ctx, dlogits, false)
+
+	first, err := scaler.Unscale(t.grads...)
+	if err != nil {
+		return r, fmt.Errorf("trainer: %w", err)
+	}
+	r.LearningRate = t.cfg.Schedule(t.cfg.Optimizer.State().Steps)
+	if r.Skipped = first >= 0; r.Skipped {
+		r.Overflow = t.firstOverflow(first)
+		t.progress.Skipped++
+		t.progress.EpochSkipped++
+	} else {
+		t.cfg.Optimizer.Step(r.LearningRate)
+		if err := scaler.Stepped(); err != nil {
+			return r, fmt.Errorf("trainer: %w", err)
+		}
+	}
+	if r.Loss-r.Loss == 0 { // one that is not finite would hide all others of the epoch
+		t.progress.LossSum += r.Loss * float64(len(b.Labels))
+		t.progress.Samples += len(b.Labels)
+	}
+	t.progress.Steps++
+	t.progress.Batch++
+
+	r.Scale, err = scaler.Update()
+	if err != nil {
+		return r, fmt.Errorf("trainer: batch %d: %w; the overflow began in %s", t.progress.Steps, err, r.Overflow)
+	}
+	return r, nil
+}
+
+// firstOverflow says where the last pass overflowed first. grad is the index,
+// in t.grads, of the first gradient that did.
+func (t *Trainer) firstOverflow(grad int) string {
+	if m, ok := t.cfg.Model.(interface{ FirstOverflow() string }); ok {
+		if where := m.FirstOverflow(); where != "" {
+			return where
+		}
+	}
+	return "the gradient of " + t.params[len(t.params)-1-grad].Name
+}
+
+// Progress is how far a run has come. It is part of a checkpoint.
+type Progress struct {
+	Epoch   int   `json:"epoch"`   // epochs completed
+	Batch   int   `json:"batch"`   // batches of the epoch under way that are done
+	Steps   int64 `json:"steps"`   // batches done in all, those skipped included
+	Skipped int64 `json:"skipped"` // batches skipped in all
+
+	// Of the epoch under way:
+	LossSum      float64 `json:"loss_sum"` // over Samples
+	Samples      int     `json:"samples"`
+	EpochSkipped int64   `json:"epoch_skipped"`
+}
+
+// Progress returns how far the run has come.
+func (t *Trainer) Progress() Progress { return t.progress }
+
+// Schedule gives the learning rate of a step from the number of steps that
+// were taken before it, skipped ones not counted.
+type Schedule func(step int64) float64
+
+// Constant is the schedule that always gives rate.
+func Constant(rate float64) Schedule { return func(int64) float64 { return rate } }
+
+// Linear is the schedule that falls from rate in a straight line, to reach
+// zero after the given number of steps.
+func Linear(rate float64, steps int64) Schedule {
+	return func(step int64) float64 {
+		left := max(steps-step, 0)
+		return float64(rate*float64(left)) / float64(steps)
+	}
+}
+
+// CheckRate returns an error unless rate can be a learning rate: a positive,
+// finite number.
+func CheckRate(rate float64) error {
+	if rate > 0 && !math.IsInf(rate, 1) {
+		return nil
+	}
+	return fmt.Errorf("trainer: the learning rate is %g: want a positive, finite number", rate)
+}
