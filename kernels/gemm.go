@@ -2,6 +2,8 @@ package kernels
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -87,74 +89,97 @@ func zero(c tensor.Matrix) {
 	}
 }
 
+// product is one call of Gemm under way: what its threads share. Products are
+// used again, with the memory they hold.
+type product struct {
+	GemmArgs
+	kernel  *micro.Kernel
+	threads int
+	own     *pool[workspace] // what each thread has for itself
+
+	mc, pieceCols, packCols int // the rows and columns of one task, and the columns of one to pack
+	columnBlocks            int // tasks across
+
+	// The block of B under way: depth rows from k0, cols columns from j0.
+	k0, depth, j0, cols int
+	b                   []float32     // packed
+	c, sums             tensor.Matrix // of C, m×cols, and where its partial sums are
+	sumsMemory          []float32
+
+	next    atomic.Int64 // the next task to hand out
+	helpers sync.WaitGroup
+}
+
 // multiply runs the loops around the kernel. C is not transposed, and no
 // dimension is zero.
-func (e *Engine) multiply(g GemmArgs, p *plan, threads int) {
+func (e *Engine) multiply(g GemmArgs, plan *plan, threads int) {
+	p := e.products.get()
+	p.GemmArgs, p.kernel, p.threads, p.own = g, &plan.kernel, threads, &e.workspaces
 	mr, nr := p.kernel.MR, p.kernel.NR
 	m, n, k := g.C.Rows, g.C.Cols, g.A.Cols
-	nc := split(n, p.blocking.NC, nr)
-	kc := split(k, p.blocking.KC, 1)
+	nc := split(n, plan.blocking.NC, nr)
+	kc := split(k, plan.blocking.KC, 1)
 	// Enough blocks of rows for all threads and, where there are too few rows
 	// for that, several pieces of each block's columns.
-	mc := min(split(m, p.blocking.MC, mr), split(m, (m+threads-1)/threads, mr))
-	rowBlocks := ceilDiv(m, mc)
+	p.mc = min(split(m, plan.blocking.MC, mr), split(m, ceilDiv(m, threads), mr))
+	rowBlocks := ceilDiv(m, p.mc)
 	pieces := ceilDiv(threads, rowBlocks)
+	p.b = grow(p.b, kc*roundUp(min(nc, n), nr))
 
-	shared := e.workspaces.get()
-	defer e.workspaces.put(shared)
-	shared.b = grow(shared.b, kc*roundUp(min(nc, n), nr))
-
-	for j0 := 0; j0 < n; j0 += nc {
-		cols := min(nc, n-j0)
-		c := g.C.Block(0, j0, m, cols)
-		sums := c
-		if c.F16 != nil { // which cannot hold partial sums, so they have a place of their own
-			shared.sums = grow(shared.sums, m*cols)
-			sums = tensor.MatrixF32(shared.sums, m, cols)
+	for p.j0 = 0; p.j0 < n; p.j0 += nc {
+		p.cols = min(nc, n-p.j0)
+		p.c = g.C.Block(0, p.j0, m, p.cols)
+		p.sums = p.c
+		if p.c.F16 != nil { // which cannot hold partial sums, so they have a place of their own
+			p.sumsMemory = grow(p.sumsMemory, m*p.cols)
+			p.sums = tensor.MatrixF32(p.sumsMemory, m, p.cols)
 		}
-		packCols := split(cols, ceilDiv(cols, threads), nr)
-		pieceCols := split(cols, ceilDiv(cols, pieces), nr)
-		columnBlocks := ceilDiv(cols, pieceCols)
+		p.packCols = split(p.cols, ceilDiv(p.cols, threads), nr)
+		p.pieceCols = split(p.cols, ceilDiv(p.cols, pieces), nr)
+		p.columnBlocks = ceilDiv(p.cols, p.pieceCols)
 
-		for k0 := 0; k0 < k; k0 += kc {
-			depth := min(kc, k-k0)
-			first, last := k0 == 0, k0+depth == k
+		for p.k0 = 0; p.k0 < k; p.k0 += kc {
+			p.depth = min(kc, k-p.k0)
+			p.parallel(ceilDiv(p.cols, p.packCols), (*product).packB)
+			p.parallel(rowBlocks*p.columnBlocks, (*product).computeBlock)
+		}
+	}
+	p.GemmArgs, p.c, p.sums = GemmArgs{}, tensor.Matrix{}, tensor.Matrix{} // keep no one's memory alive
+	e.products.put(p)
+}
 
-			parallel(threads, ceilDiv(cols, packCols), func(task int) {
-				own := e.workspaces.get()
-				defer e.workspaces.put(own)
-				own.run = grow(own.run, depth)
-				from := task * packCols
-				b := g.B.Block(k0, j0+from, depth, min(packCols, cols-from))
-				pack(shared.b[from*depth:], b, nr, own.run)
-			})
+// packB packs a share of the columns of the block of B.
+func (p *product) packB(task int, own *workspace) {
+	own.run = grow(own.run, p.depth)
+	from := task * p.packCols
+	b := p.B.Block(p.k0, p.j0+from, p.depth, min(p.packCols, p.cols-from))
+	pack(p.b[from*p.depth:], b, p.kernel.NR, own.run)
+}
 
-			parallel(threads, rowBlocks*columnBlocks, func(task int) {
-				own := e.workspaces.get()
-				defer e.workspaces.put(own)
-				i, j := task/columnBlocks*mc, task%columnBlocks*pieceCols
-				rows, width := min(mc, m-i), min(pieceCols, cols-j)
+// computeBlock adds to a block of C what the block of B contributes.
+func (p *product) computeBlock(task int, own *workspace) {
+	mr, nr := p.kernel.MR, p.kernel.NR
+	i, j := task/p.columnBlocks*p.mc, task%p.columnBlocks*p.pieceCols
+	rows, cols := min(p.mc, p.C.Rows-i), min(p.pieceCols, p.cols-j)
+	first, last := p.k0 == 0, p.k0+p.depth == p.A.Cols
 
-				own.run = grow(own.run, depth)
-				own.a = grow(own.a, depth*roundUp(rows, mr))
-				pack(own.a, g.A.Block(i, k0, rows, depth).T(), mr, own.run)
+	own.run = grow(own.run, p.depth)
+	own.a = grow(own.a, p.depth*roundUp(rows, mr))
+	pack(own.a, p.A.Block(i, p.k0, rows, p.depth).T(), mr, own.run)
 
-				target := sums.Block(i, j, rows, width)
-				if c.F16 != nil && first && g.Accumulate {
-					source := c.Block(i, j, rows, width)
-					for r := range rows {
-						source.LoadRow(target.F32[r*target.Stride:], r)
-					}
-				}
-				own.tile = grow(own.tile, mr*nr)
-				multiplyBlock(target, own.a, shared.b[j*depth:], depth, &p.kernel, own.tile, !first || g.Accumulate)
-				if c.F16 != nil && last {
-					result := c.Block(i, j, rows, width)
-					for r := range rows {
-						result.StoreRow(target.F32[r*target.Stride:], r)
-					}
-				}
-			})
+	target := p.sums.Block(i, j, rows, cols)
+	if p.c.F16 != nil && first && p.Accumulate {
+		source := p.c.Block(i, j, rows, cols)
+		for r := range rows {
+			source.LoadRow(target.F32[r*target.Stride:], r)
+		}
+	}
+	own.tile = grow(own.tile, mr*nr)
+	multiplyBlock(target, own.a, p.b[j*p.depth:], p.depth, p.kernel, own.tile, !first || p.Accumulate)
+	if p.c.F16 != nil && last {
+		result := p.c.Block(i, j, rows, cols)
+		for r := range rows {
+			result.StoreRow(target.F32[r*target.Stride:], r)
 		}
 	}
 }

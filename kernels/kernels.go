@@ -69,7 +69,8 @@ type Engine struct {
 	tier       string
 	threads    int
 	f16, f32   plan
-	workspaces workspaces
+	products   pool[product]
+	workspaces pool[workspace]
 }
 
 // plan is a kernel with the block sizes it is driven by.

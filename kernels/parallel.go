@@ -1,65 +1,57 @@
 package kernels
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync"
 
-// parallel calls do(0) … do(tasks-1), each once, on at most threads goroutines,
-// the caller's among them, and returns when all have returned. Tasks are handed
-// out one by one, so that a slow core takes fewer.
-func parallel(threads, tasks int, do func(task int)) {
-	if threads == 1 || tasks == 1 {
-		for task := range tasks {
-			do(task)
-		}
-		return
+// parallel runs the tasks 0 … tasks-1, each once, on at most p.threads
+// goroutines, the caller's among them, and returns when all are done. Tasks are
+// handed out one by one, so that a slow core takes fewer.
+func (p *product) parallel(tasks int, do func(p *product, task int, own *workspace)) {
+	p.next.Store(0)
+	for range min(p.threads, tasks) - 1 {
+		p.helpers.Go(func() { p.work(tasks, do) })
 	}
-	var next atomic.Int64
-	work := func() {
-		for task := int(next.Add(1)) - 1; task < tasks; task = int(next.Add(1)) - 1 {
-			do(task)
-		}
+	p.work(tasks, do)
+	p.helpers.Wait()
+}
+
+// work does tasks until all are handed out.
+func (p *product) work(tasks int, do func(p *product, task int, own *workspace)) {
+	own := p.own.get()
+	for task := int(p.next.Add(1)) - 1; task < tasks; task = int(p.next.Add(1)) - 1 {
+		do(p, task, own)
 	}
-	var others sync.WaitGroup
-	for range min(threads, tasks) - 1 {
-		others.Go(work)
-	}
-	work()
-	others.Wait()
+	p.own.put(own)
 }
 
 // workspace is the memory that one thread needs for one product.
 type workspace struct {
 	a    []float32 // a packed block of A
-	b    []float32 // a packed block of B; used by the caller's workspace only
-	sums []float32 // partial sums of an fp16 C; likewise
 	run  []float32 // one column of a panel while it is packed
 	tile []float32 // a tile at the edge of C
 }
 
-// workspaces keeps the workspaces that no thread is using, so that after the
-// first few products none is allocated.
-type workspaces struct {
+// pool keeps the values that nobody is using, so that after the first few
+// none is allocated.
+type pool[T any] struct {
 	mu   sync.Mutex
-	free []*workspace
+	free []*T
 }
 
-func (ws *workspaces) get() *workspace {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if last := len(ws.free) - 1; last >= 0 {
-		w := ws.free[last]
-		ws.free = ws.free[:last]
-		return w
+func (p *pool[T]) get() *T {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last := len(p.free) - 1; last >= 0 {
+		v := p.free[last]
+		p.free = p.free[:last]
+		return v
 	}
-	return new(workspace)
+	return new(T)
 }
 
-func (ws *workspaces) put(w *workspace) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	ws.free = append(ws.free, w)
+func (p *pool[T]) put(v *T) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, v)
 }
 
 // grow returns a slice of length n in s's memory, or in new memory if that is
