@@ -20,10 +20,6 @@ type GemmArgs struct {
 	Accumulate bool
 }
 
-// serialBelow is the number of multiply-adds under which a product is computed
-// by the caller alone: waking another thread costs some microseconds.
-const serialBelow = 1 << 17
-
 // Gemm computes a matrix product. Element (i, j) of the result is
 //
 //	acc := float32(0)                      // or C[i,j], widened, to accumulate
@@ -52,7 +48,7 @@ func (e *Engine) Gemm(g GemmArgs) {
 		return
 	}
 	threads := e.threads
-	if g.C.Rows*g.C.Cols*k < serialBelow {
+	if g.C.Rows*g.C.Cols*k < e.serial {
 		threads = 1
 	}
 	e.multiply(g, e.plan(g.A.DType()), threads)
@@ -69,11 +65,11 @@ func (g *GemmArgs) check() error {
 	}
 	a, b, c := g.A, g.B, g.C
 	if a.Cols != b.Rows || a.Rows != c.Rows || b.Cols != c.Cols {
-		return fmt.Errorf("A is %d×%d, B is %d×%d and C is %d×%d: want m×k, k×n and m×n",
+		return fmt.Errorf("matrix A is %d×%d, B is %d×%d and C is %d×%d: want m×k, k×n and m×n",
 			a.Rows, a.Cols, b.Rows, b.Cols, c.Rows, c.Cols)
 	}
 	if a.F16 != nil && b.F32 != nil || a.F32 != nil && b.F16 != nil {
-		return fmt.Errorf("A is %v and B is %v: want one type", a.DType(), b.DType())
+		return fmt.Errorf("matrix A is %v and B is %v: want one type", a.DType(), b.DType())
 	}
 	return nil
 }
@@ -119,9 +115,9 @@ func (e *Engine) multiply(g GemmArgs, plan *plan, threads int) {
 	m, n, k := g.C.Rows, g.C.Cols, g.A.Cols
 	nc := split(n, plan.blocking.NC, nr)
 	kc := split(k, plan.blocking.KC, 1)
-	// Enough blocks of rows for all threads and, where there are too few rows
-	// for that, several pieces of each block's columns.
-	p.mc = min(split(m, plan.blocking.MC, mr), split(m, ceilDiv(m, threads), mr))
+	// As many blocks of rows for each thread as for any other and, where there
+	// are too few rows for that, several pieces of each block's columns.
+	p.mc = split(m, ceilDiv(m, roundUp(ceilDiv(m, plan.blocking.MC), threads)), mr)
 	rowBlocks := ceilDiv(m, p.mc)
 	pieces := ceilDiv(threads, rowBlocks)
 	p.b = grow(p.b, kc*roundUp(min(nc, n), nr))

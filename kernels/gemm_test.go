@@ -159,7 +159,7 @@ func engines(t testing.TB) []*kernels.Engine {
 	for _, tier := range kernels.Supported() {
 		for _, threads := range []int{1, 2, 3} {
 			all = append(all, engine(t, kernels.Config{Kernel: tier, Threads: threads}),
-				engine(t, kernels.Config{Kernel: tier, Threads: threads, Blocking: kernels.Blocking{MC: 7, KC: 5, NC: 18}}))
+				engine(t, kernels.Config{Kernel: tier, Threads: threads, Blocking: kernels.Blocking{MC: 7, KC: 5, NC: 18}, SerialBelow: 1}))
 		}
 	}
 	return all
@@ -215,7 +215,7 @@ func TestGemmRealShapes(t *testing.T) {
 	var all []*kernels.Engine
 	for _, tier := range kernels.Supported() {
 		for _, threads := range []int{1, 2, 3} {
-			all = append(all, engine(t, kernels.Config{Kernel: tier, Threads: threads}))
+			all = append(all, engine(t, kernels.Config{Kernel: tier, Threads: threads, SerialBelow: 1}))
 		}
 	}
 	for i, p := range []problem{
@@ -249,7 +249,7 @@ func TestGemmEmpty(t *testing.T) {
 
 // One engine, several callers: each gets its own result.
 func TestGemmConcurrentCallers(t *testing.T) {
-	e := engine(t, kernels.Config{Threads: 3})
+	e := engine(t, kernels.Config{Threads: 3, SerialBelow: 1})
 	var callers sync.WaitGroup
 	for caller := range 4 {
 		callers.Go(func() {
@@ -329,7 +329,7 @@ func TestNew(t *testing.T) {
 		}
 	})
 	t.Run("bad settings", func(t *testing.T) {
-		for _, cfg := range []kernels.Config{{Threads: -1}, {Blocking: kernels.Blocking{KC: -8}}} {
+		for _, cfg := range []kernels.Config{{Threads: -1}, {SerialBelow: -1}, {Blocking: kernels.Blocking{KC: -8}}} {
 			if _, err := kernels.New(cfg); err == nil {
 				t.Errorf("%+v: no error", cfg)
 			}

@@ -22,6 +22,7 @@
 package kernels
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -59,15 +60,27 @@ type Config struct {
 	// included. 0 means GOMAXPROCS at the time of [New].
 	Threads int
 
-	// Blocking overrides the block sizes, for experiments and tests. Zero
-	// fields are derived from the cache sizes. It never changes a result.
+	// Blocking and SerialBelow are for experiments and tests; they never change
+	// a result. Zero fields of Blocking are derived from the cache sizes.
 	Blocking Blocking
+
+	// SerialBelow is the number of multiply-adds m·n·k below which a product is
+	// computed by the caller alone. 0 means DefaultSerialBelow.
+	SerialBelow int
 }
+
+// DefaultSerialBelow is about where two threads begin to be faster than one: a
+// product of this size takes one core some 50 µs, and waking another thread
+// and waiting for it takes tens of them. (Two cores of a Zen 5, by `halfgrad
+// bench gemm` at --threads 1 and 2: 128×64×64 takes 18 and 19 µs, 128×128×128
+// 54 and 56, 256×256×256 362 and 258.)
+const DefaultSerialBelow = 1 << 21
 
 // Engine multiplies matrices. It is safe for use by several goroutines at once.
 type Engine struct {
 	tier       string
 	threads    int
+	serial     int // Config.SerialBelow
 	f16, f32   plan
 	products   pool[product]
 	workspaces pool[workspace]
@@ -118,10 +131,13 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Threads < 0 {
 		return nil, fmt.Errorf("kernels: %d threads: want 1 or more, or 0 for all cores", cfg.Threads)
 	}
+	if cfg.SerialBelow < 0 {
+		return nil, fmt.Errorf("kernels: serial below %d multiply-adds: want 1 or more, or 0 for the default", cfg.SerialBelow)
+	}
 	if err := cfg.Blocking.check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{tier: name, threads: cfg.Threads}
+	e := &Engine{tier: name, threads: cfg.Threads, serial: cmp.Or(cfg.SerialBelow, DefaultSerialBelow)}
 	if e.threads == 0 {
 		e.threads = runtime.GOMAXPROCS(0)
 	}

@@ -14,7 +14,7 @@ import (
 
 // dataFlags are the flags of the commands that need images.
 type dataFlags struct {
-	Data string `help:"Folder with a data set in MNIST's form: four IDX files by MNIST's names, gzipped or not. Without it, MNIST from the cache, or fetched." placeholder:"DIR" type:"path"`
+	Data string `help:"Folder with a data set in MNIST's form: four IDX files by MNIST's names, gzipped or not. Without it, MNIST from the cache, or fetched." placeholder:"DIR"`
 }
 
 // load returns the images, and shows on stderr if they have to be fetched.

@@ -11,7 +11,7 @@ import (
 )
 
 type evalCmd struct {
-	Checkpoint string `required:"" help:"Checkpoint that halfgrad train wrote." placeholder:"FILE" type:"path"`
+	Checkpoint string `required:"" help:"Checkpoint that halfgrad train wrote." placeholder:"FILE"`
 	dataFlags
 	Threads int    `default:"0" help:"Threads; 0 means all cores." placeholder:"N"`
 	Kernel  string `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`

@@ -185,34 +185,31 @@ func (s settings) restored(f *checkpoint.File) (*nn.Sequential, error) {
 
 // parseModel returns the widths of the hidden layers, and if --model tells all
 // of them, those of the input and output too.
-func parseModel(model string, hidden []int, hiddenGiven bool) (widths []int, whole bool, err error) {
-	check := func(flag string, widths []int) error {
-		for _, w := range widths {
-			if w < 1 || w > maxWidth {
-				return fmt.Errorf("%s %d: want widths from 1 to %d", flag, w, maxWidth)
-			}
-		}
-		if len(widths) > maxDepth-2 {
-			return fmt.Errorf("%s: %d widths: want at most %d", flag, len(widths), maxDepth-2)
-		}
-		return nil
-	}
+func parseModel(model, hidden string, hiddenGiven bool) (widths []int, whole bool, err error) {
 	if model == "mlp" {
-		return hidden, false, check("--hidden", hidden)
+		widths, err = parseWidths("--hidden", hidden, ",")
+		return widths, false, err
 	}
-	parts := strings.Split(model, "-")
-	for _, part := range parts {
-		w, err := strconv.Atoi(part)
-		if err != nil {
-			return nil, false, fmt.Errorf("--model %s: want mlp, or the widths of all layers, such as 784-256-10", model)
+	if !strings.Contains(model, "-") {
+		return nil, false, fmt.Errorf("--model %s: want mlp, or the widths of all layers, such as 784-256-10", model)
+	}
+	if hiddenGiven {
+		return nil, false, errors.New("--model with widths and --hidden: want one of them")
+	}
+	widths, err = parseWidths("--model", model, "-")
+	return widths, true, err
+}
+
+func parseWidths(flag, text, separator string) (widths []int, err error) {
+	for part := range strings.SplitSeq(text, separator) {
+		w, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || w < 1 || w > maxWidth {
+			return nil, fmt.Errorf("%s %s: want widths from 1 to %d, separated by %q", flag, text, maxWidth, separator)
 		}
 		widths = append(widths, w)
 	}
-	switch {
-	case len(widths) < 2:
-		return nil, false, fmt.Errorf("--model %s: want mlp, or the widths of all layers, such as 784-256-10", model)
-	case hiddenGiven:
-		return nil, false, errors.New("--model with widths and --hidden: want one of them")
+	if len(widths) > maxDepth-2 {
+		return nil, fmt.Errorf("%s: %d widths: want at most %d", flag, len(widths), maxDepth-2)
 	}
-	return widths, true, check("--model "+model+":", widths)
+	return widths, nil
 }

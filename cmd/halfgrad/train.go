@@ -22,12 +22,12 @@ import (
 
 type trainCmd struct {
 	Model       string   `group:"The network" default:"mlp" help:"mlp, whose hidden layers --hidden tells, or the widths of all layers, such as 784-256-10." placeholder:"MODEL"`
-	Hidden      []int    `group:"The network" default:"256" help:"Widths of the hidden layers, separated by commas." placeholder:"N,…"`
+	Hidden      string   `group:"The network" default:"256" help:"Widths of the hidden layers, separated by commas." placeholder:"N,…"`
 	Precision   string   `group:"The network" default:"fp16" help:"fp16: mixed precision, the point of it all. fp32: the baseline." placeholder:"fp16|fp32"`
 	Epochs      int      `group:"The training" default:"5" help:"Passes over the training images." placeholder:"N"`
 	Batch       int      `group:"The training" default:"128" help:"Images in a step." placeholder:"N"`
 	Optimizer   string   `group:"The training" default:"sgd" help:"sgd (with momentum), adam or adamw." placeholder:"NAME"`
-	LR          *float64 `group:"The training" name:"lr" help:"Learning rate to begin with. Without it, 0.1 for sgd and 0.002 for the others." placeholder:"RATE"`
+	LR          *float64 `group:"The training" name:"lr" help:"Learning rate to begin with. Without it, 0.1 for sgd and 0.003 for the others." placeholder:"RATE"`
 	Schedule    string   `group:"The training" default:"linear" help:"Learning rate: linear, falling to zero at the end of the last epoch, or constant." placeholder:"NAME"`
 	Momentum    float64  `group:"The training" default:"0.9" help:"Momentum of sgd." placeholder:"M"`
 	WeightDecay *float64 `group:"The training" help:"Weight decay. Without it, 0.01 for adamw and none for the others." placeholder:"D"`
@@ -37,9 +37,9 @@ type trainCmd struct {
 	MaxSteps    int64    `group:"The training" help:"Stop after so many batches, even within an epoch." placeholder:"N"`
 
 	dataFlags `group:"Files"`
-	Out       string `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C. One that is there is replaced." placeholder:"DIR" type:"path"`
+	Out       string `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C. One that is there is replaced." placeholder:"DIR"`
 	Resume    bool   `group:"Files" help:"Continue the run whose checkpoint is in --out, with its settings. Only --epochs can be changed."`
-	Metrics   string `group:"Files" help:"Write events as JSON lines." placeholder:"FILE.jsonl" type:"path"`
+	Metrics   string `group:"Files" help:"Write events as JSON lines." placeholder:"FILE.jsonl"`
 
 	Threads int    `group:"The machine (never changes the result)" default:"0" help:"Threads; 0 means all cores." placeholder:"N"`
 	Kernel  string `group:"The machine (never changes the result)" default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
@@ -61,7 +61,6 @@ type session struct {
 	model    *nn.Sequential
 	trainer  *trainer.Trainer
 	metrics  *metricsFile
-	resumed  bool
 }
 
 func (c *trainCmd) Run(ctx context.Context, e *env) error {
@@ -118,7 +117,7 @@ func (s *session) fresh() error {
 	s.settings = settings{
 		Widths: hidden, Precision: s.Precision, Epochs: s.Epochs, Batch: s.Batch, Optimizer: s.Optimizer,
 		Schedule: s.Schedule, Momentum: s.Momentum, LossScale: s.LossScale, Seed: s.Seed,
-		LR: or(s.LR, 0.002), WeightDecay: or(s.WeightDecay, 0), Holdout: or(s.Holdout, 0),
+		LR: or(s.LR, 0.003), WeightDecay: or(s.WeightDecay, 0), Holdout: or(s.Holdout, 0),
 	}
 	if !whole { // the images tell the ends
 		s.settings.Widths = append([]int{1}, append(hidden, 1)...)
