@@ -159,6 +159,9 @@ func TestLearns(t *testing.T) {
 }
 
 func TestLearnsMNIST(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: an epoch of MNIST is for machines that are not emulated")
+	}
 	mnist := datatest.MNIST(t)
 	mean, std := mnist.Train.MeanStd()
 	r := newRun(t, setup{precision: tensor.F16, momentum: 0.9})

@@ -17,7 +17,7 @@ type benchCmd struct {
 type benchGemmCmd struct {
 	Shape   []string `default:"128x256x784,128x10x256,784x256x128,256x256x256,512x512x512,1024x1024x1024" help:"Shapes as MxNxK, separated by commas." placeholder:"MxNxK"`
 	Kernel  string   `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
-	Threads int      `default:"0" help:"Threads; 0 means all cores." placeholder:"N"`
+	Threads int      `help:"Threads; without it, all cores." placeholder:"N"`
 	DType   string   `name:"dtype" default:"fp16" enum:"fp16,fp32" help:"Element type: fp16 or fp32."`
 	JSON    bool     `help:"Print a line of JSON a shape."`
 }

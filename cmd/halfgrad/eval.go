@@ -13,7 +13,7 @@ import (
 type evalCmd struct {
 	Checkpoint string `required:"" help:"Checkpoint that halfgrad train wrote." placeholder:"FILE"`
 	dataFlags
-	Threads int    `default:"0" help:"Threads; 0 means all cores." placeholder:"N"`
+	Threads int    `help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
 	JSON    bool   `help:"Print JSON."`
 }

@@ -16,7 +16,7 @@ import (
 
 type infoCmd struct {
 	Kernel  string `default:"auto" help:"Kernel tier: auto or one that is listed as supported." placeholder:"TIER"`
-	Threads int    `default:"0" help:"Threads; 0 means all cores." placeholder:"N"`
+	Threads int    `help:"Threads; without it, all cores." placeholder:"N"`
 	JSON    bool   `help:"Print JSON."`
 }
 

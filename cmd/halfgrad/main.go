@@ -85,6 +85,12 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.WithHyphenPrefixedParameters(true), // so that --hidden -1 reaches the check of --hidden
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ValueFormatter(func(v *kong.Value) string {
+			if v.HasDefault {
+				return strings.TrimSuffix(v.Help, ".") + " (default " + v.Default + ")."
+			}
+			return v.Help
+		}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {

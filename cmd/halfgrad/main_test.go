@@ -640,6 +640,9 @@ func TestHelp(t *testing.T) {
 			t.Errorf("train --help does not tell of --%s:\n%s", flag, r.stdout)
 		}
 	}
+	if !strings.Contains(r.stdout, "(default 256)") {
+		t.Errorf("train --help does not tell the default width:\n%s", r.stdout)
+	}
 }
 
 func TestInfo(t *testing.T) {

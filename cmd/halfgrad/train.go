@@ -41,7 +41,7 @@ type trainCmd struct {
 	Resume    bool   `group:"Files" help:"Continue the run whose checkpoint is in --out, with its settings. Only --epochs can be changed."`
 	Metrics   string `group:"Files" help:"Write events as JSON lines." placeholder:"FILE.jsonl"`
 
-	Threads int    `group:"The machine (never changes the result)" default:"0" help:"Threads; 0 means all cores." placeholder:"N"`
+	Threads int    `group:"The machine (never changes the result)" help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `group:"The machine (never changes the result)" default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
 }
 
