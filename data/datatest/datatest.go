@@ -10,18 +10,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 )
-
-// EnvRequire is the environment variable that lists, separated by commas, what
-// tests must not skip for want of. "mnist" in it concerns this package.
-const EnvRequire = "HALFGRAD_REQUIRE"
 
 // MNIST returns MNIST from the cache or, failing that, from Go's module cache.
 // A test on a machine that has it in neither is skipped, and told how to get
@@ -32,7 +27,7 @@ const EnvRequire = "HALFGRAD_REQUIRE"
 // MNIST is loaded once per test binary: callers share it and must not change it.
 func MNIST(t testing.TB) *data.MNIST {
 	t.Helper()
-	require := slices.Contains(strings.Split(strings.ReplaceAll(os.Getenv(EnvRequire), " ", ""), ","), "mnist")
+	require := kerneltest.Required("mnist")
 	load := loadOffline
 	if require {
 		load = loadOnline
@@ -48,7 +43,7 @@ func check(t testing.TB, err error, require bool) {
 	switch {
 	case err == nil:
 	case errors.Is(err, data.ErrUnavailable) && !require:
-		t.Skipf("MNIST IS NOT HERE, and this test needs it. To get it: %s=mnist go test github.com/halfgrad/halfgrad/data\n%v", EnvRequire, err)
+		t.Skipf("MNIST IS NOT HERE, and this test needs it. To get it: %s=mnist go test github.com/halfgrad/halfgrad/data\n%v", kerneltest.EnvRequire, err)
 	default:
 		t.Fatal(err)
 	}
@@ -65,50 +60,53 @@ var (
 	})
 )
 
-// Folder writes a small data set in MNIST's form, nTrain and nTest images of
-// 28×28 in 10 classes, to a temporary folder of the test and returns its path,
-// which suits data.Source.Dir.
+// Folder writes a small data set as [Write] does to a temporary folder of the
+// test and returns its path, which suits data.Source.Dir.
+func Folder(t testing.TB, nTrain, nTest int, seed uint64) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := Write(dir, nTrain, nTest, seed); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Write puts a small data set in MNIST's form into the folder dir: nTrain and
+// nTest images of 28×28 in 10 classes.
 //
 // An image of class c shows two of five blobs, in a pair that no other class
 // has, each moved and lightened at random, on a noisy ground. A linear model can learn
 // it from a few hundred images. Classes take turns, so each is there as often
 // as any other. The same arguments give the same bytes on every machine.
-func Folder(t testing.TB, nTrain, nTest int, seed uint64) string {
-	t.Helper()
-	dir := t.TempDir()
+func Write(dir string, nTrain, nTest int, seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	writePart(t, dir, "train", nTrain, rng)
-	writePart(t, dir, "t10k", nTest, rng)
-	return dir
+	if err := writePart(dir, "train", nTrain, rng); err != nil {
+		return err
+	}
+	return writePart(dir, "t10k", nTest, rng)
 }
 
 const side = 28
 
-func writePart(t testing.TB, dir, part string, n int, rng *rand.Rand) {
-	t.Helper()
+func writePart(dir, part string, n int, rng *rand.Rand) error {
 	var pixels, labels []byte
 	for i := range n {
 		label := i % 10
 		pixels = append(pixels, image(label, rng)...)
 		labels = append(labels, byte(label))
 	}
-	writeIDX(t, filepath.Join(dir, part+"-images-idx3-ubyte"), []int{n, side, side}, pixels)
-	writeIDX(t, filepath.Join(dir, part+"-labels-idx1-ubyte"), []int{n}, labels)
+	if err := writeIDX(filepath.Join(dir, part+"-images-idx3-ubyte"), []int{n, side, side}, pixels); err != nil {
+		return err
+	}
+	return writeIDX(filepath.Join(dir, part+"-labels-idx1-ubyte"), []int{n}, labels)
 }
 
-func writeIDX(t testing.TB, path string, dims []int, content []byte) {
-	t.Helper()
+func writeIDX(path string, dims []int, content []byte) error {
 	f, err := os.Create(path)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer f.Close()
-	if err := data.WriteIDX(f, dims, content); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	return errors.Join(data.WriteIDX(f, dims, content), f.Close())
 }
 
 // spots are the centres of the five blobs, and pairs the two that each class shows.

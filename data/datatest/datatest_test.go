@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -137,8 +138,31 @@ func TestCheck(t *testing.T) {
 		if o.end != tt.want {
 			t.Errorf("%v with require=%v: %q, want %q", tt.err, tt.require, o.end, tt.want)
 		}
-		if tt.want == "skip" && !strings.Contains(o.message, EnvRequire+"=mnist") {
+		if tt.want == "skip" && !strings.Contains(o.message, "HALFGRAD_REQUIRE=mnist") {
 			t.Errorf("the skip does not say how to get the data: %s", o.message)
 		}
 	}
+}
+
+func ExampleWrite() {
+	dir, err := os.MkdirTemp("", "datatest-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := Write(dir, 100, 20, 1); err != nil {
+		log.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range files {
+		fmt.Println(f.Name())
+	}
+	// Output:
+	// t10k-images-idx3-ubyte
+	// t10k-labels-idx1-ubyte
+	// train-images-idx3-ubyte
+	// train-labels-idx1-ubyte
 }

@@ -1,0 +1,80 @@
+package trainer_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/optim"
+	"github.com/halfgrad/halfgrad/tensor"
+	"github.com/halfgrad/halfgrad/trainer"
+)
+
+// rings is a data set of one's own: points of the plane, in classes by their
+// distance from the origin.
+type rings struct{ side int }
+
+func (r rings) Len() int      { return r.side * r.side }
+func (r rings) Features() int { return 2 }
+func (r rings) Classes() int  { return 2 }
+
+func (r rings) Sample(dst []float32, i int) (label int) {
+	x := 2*float32(i%r.side)/float32(r.side-1) - 1
+	y := 2*float32(i/r.side)/float32(r.side-1) - 1
+	dst[0], dst[1] = x, y
+	if x*x+y*y < 0.5 {
+		return 1
+	}
+	return 0
+}
+
+// All the parts of a run, put together by hand.
+func Example() {
+	const precision = tensor.F16
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	model := nn.NewMLP(nn.NewRand(1), 2, 32, 2)
+	optimizer, err := optim.NewSGD(trainer.Params(model, precision), optim.SGDConfig{Momentum: 0.9})
+	if err != nil {
+		log.Fatal(err)
+	}
+	scaler, err := lossscale.New(lossscale.Default())
+	if err != nil {
+		log.Fatal(err)
+	}
+	t, err := trainer.New(trainer.Config{
+		Engine: engine, Model: model, Optimizer: optimizer, Scaler: scaler,
+		Schedule: trainer.Constant(0.1), Precision: precision,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	train, validation, err := data.Split(rings{side: 40}, 200, 1)
+	if err != nil {
+		log.Fatal(err)
+	}
+	loader, err := data.NewLoader(train, data.LoaderConfig{BatchSize: 32, DType: precision, Shuffle: true, Seed: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = t.Fit(context.Background(), trainer.FitConfig{
+		Train: loader, Validation: validation, Epochs: 20,
+		OnEpoch: func(e trainer.EpochEvent) error {
+			if e.Epoch == 20 {
+				fmt.Println("20 epochs; more than 95 % right:", e.Validation.Accuracy() > 0.95)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output: 20 epochs; more than 95 % right: true
+}
