@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/nn"
@@ -11,7 +13,7 @@ import (
 )
 
 type evalCmd struct {
-	Checkpoint string `required:"" help:"Checkpoint that halfgrad train wrote." placeholder:"FILE"`
+	Checkpoint string `required:"" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
 	dataFlags
 	Threads int    `help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
@@ -31,6 +33,9 @@ type evaluation struct {
 }
 
 func (c *evalCmd) Run(ctx context.Context, e *env) error {
+	if i, err := os.Stat(c.Checkpoint); err == nil && i.IsDir() {
+		c.Checkpoint = filepath.Join(c.Checkpoint, checkpointName)
+	}
 	f, err := checkpoint.Read(c.Checkpoint)
 	if err != nil {
 		return usageError{err}

@@ -176,7 +176,7 @@ func TestTrainAndEval(t *testing.T) {
 				t.Errorf("eval says %q, train said %v", e.lastLine(), accuracy)
 			}
 			var evaluated map[string]any
-			if err := json.Unmarshal([]byte(succeed(t, "eval", "--checkpoint", path, "--data", dir, "--json", "--kernel", "generic", "--threads", "3").stdout), &evaluated); err != nil {
+			if err := json.Unmarshal([]byte(succeed(t, "eval", "--checkpoint", out, "--data", dir, "--json", "--kernel", "generic", "--threads", "3").stdout), &evaluated); err != nil {
 				t.Fatal(err)
 			}
 			if evaluated["test_accuracy"] != done["test_accuracy"] || evaluated["test_loss"] != done["test_loss"] || evaluated["weights_sha256"] != hash || evaluated["precision"] != precision {
