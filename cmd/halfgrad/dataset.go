@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
-
-	"errors"
 
 	"github.com/schollz/progressbar/v3"
 
