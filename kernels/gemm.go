@@ -85,6 +85,10 @@ func zero(c tensor.Matrix) {
 	}
 }
 
+// rowUnit is what the rows of a thread's share are a multiple of: less than MR,
+// so that shares are even, and enough for a kernel to be fast with.
+const rowUnit = 4
+
 // product is one call of Gemm under way: what its threads share. Products are
 // used again, with the memory they hold.
 type product struct {
@@ -111,13 +115,13 @@ type product struct {
 func (e *Engine) multiply(g GemmArgs, plan *plan, threads int) {
 	p := e.products.get()
 	p.GemmArgs, p.kernel, p.threads, p.own = g, &plan.kernel, threads, &e.workspaces
-	mr, nr := p.kernel.MR, p.kernel.NR
+	nr := p.kernel.NR
 	m, n, k := g.C.Rows, g.C.Cols, g.A.Cols
 	nc := split(n, plan.blocking.NC, nr)
 	kc := split(k, plan.blocking.KC, 1)
 	// As many blocks of rows for each thread as for any other and, where there
 	// are too few rows for that, several pieces of each block's columns.
-	p.mc = split(m, ceilDiv(m, roundUp(ceilDiv(m, plan.blocking.MC), threads)), mr)
+	p.mc = split(m, ceilDiv(m, roundUp(ceilDiv(m, plan.blocking.MC), threads)), rowUnit)
 	rowBlocks := ceilDiv(m, p.mc)
 	pieces := ceilDiv(threads, rowBlocks)
 	p.b = grow(p.b, kc*roundUp(min(nc, n), nr))
@@ -145,23 +149,67 @@ func (e *Engine) multiply(g GemmArgs, plan *plan, threads int) {
 }
 
 // packB packs a share of the columns of the block of B.
-func (p *product) packB(task int, own *workspace) {
-	own.run = grow(own.run, p.depth)
+func (p *product) packB(task int, _ *workspace) {
+	nr := p.kernel.NR
 	from := task * p.packCols
-	b := p.B.Block(p.k0, p.j0+from, p.depth, min(p.packCols, p.cols-from))
-	pack(p.b[from*p.depth:], b, p.kernel.NR, own.run)
+	to := min(from+p.packCols, p.cols)
+	for j := from; j < to; j += nr {
+		width := min(nr, to-j)
+		panel := p.b[j*p.depth:][:p.depth*nr]
+		if width < nr { // what a kernel reads beyond the edge shall not be slow
+			clear(panel)
+		}
+		p.kernel.Pack(panel, nr, p.B.Block(p.k0, p.j0+j, p.depth, width))
+	}
+}
+
+// blockA is a block of A as kernels read it: element (i, q) is at
+//
+//	a[i/aBand·aBand·depth + (i%aBand)·row + q·col]
+type blockA struct {
+	a        []float32
+	row, col int
+	depth    int
+}
+
+// aBand is how many rows of a transposed A lie side by side, those of several
+// tiles, so that packing moves whole vectors. All MR divide it.
+const aBand = 48
+
+// aPad keeps the rows of a block of A from lying a multiple of 4096 bytes
+// apart, where they would share one set of the L1 cache.
+const aPad = 16
+
+// packA widens a block of A. One that is not transposed stays as it is, row
+// after row; of one that is, each step's elements lie side by side.
+func packA(memory []float32, k *micro.Kernel, m tensor.Matrix) blockA {
+	if !m.Trans {
+		stride := m.Cols + aPad
+		k.Pack(memory, stride, m)
+		return blockA{a: memory, row: stride, col: 1, depth: m.Cols}
+	}
+	for i := 0; i < m.Rows; i += aBand {
+		k.Pack(memory[i*m.Cols:], aBand, m.Block(i, 0, min(aBand, m.Rows-i), m.Cols).T())
+	}
+	return blockA{a: memory, row: 1, col: aBand, depth: m.Cols}
+}
+
+// from returns the elements from row i on.
+func (b *blockA) from(i int) []float32 {
+	if b.col == 1 {
+		return b.a[i*b.row:]
+	}
+	return b.a[i/aBand*aBand*b.depth+i%aBand:]
 }
 
 // computeBlock adds to a block of C what the block of B contributes.
 func (p *product) computeBlock(task int, own *workspace) {
-	mr, nr := p.kernel.MR, p.kernel.NR
 	i, j := task/p.columnBlocks*p.mc, task%p.columnBlocks*p.pieceCols
 	rows, cols := min(p.mc, p.C.Rows-i), min(p.pieceCols, p.cols-j)
 	first, last := p.k0 == 0, p.k0+p.depth == p.A.Cols
 
-	own.run = grow(own.run, p.depth)
-	own.a = grow(own.a, p.depth*roundUp(rows, mr))
-	pack(own.a, p.A.Block(i, p.k0, rows, p.depth).T(), mr, own.run)
+	own.a = grow(own.a, roundUp(rows, aBand)*(p.depth+aPad))
+	a := packA(own.a, p.kernel, p.A.Block(i, p.k0, rows, p.depth))
 
 	target := p.sums.Block(i, j, rows, cols)
 	if p.c.F16 != nil && first && p.Accumulate {
@@ -170,8 +218,7 @@ func (p *product) computeBlock(task int, own *workspace) {
 			source.LoadRow(target.F32[r*target.Stride:], r)
 		}
 	}
-	own.tile = grow(own.tile, mr*nr)
-	multiplyBlock(target, own.a, p.b[j*p.depth:], p.depth, p.kernel, own.tile, !first || p.Accumulate)
+	multiplyBlock(target, a, p.b[j*p.depth:], p.kernel, !first || p.Accumulate)
 	if p.c.F16 != nil && last {
 		result := p.c.Block(i, j, rows, cols)
 		for r := range rows {
@@ -180,32 +227,15 @@ func (p *product) computeBlock(task int, own *workspace) {
 	}
 }
 
-// multiplyBlock runs the kernel over all pairs of a panel of A and a panel of
-// B, k deep. c is fp32; a and b are packed. The kernel writes whole tiles, so
-// the ragged ones at the right and lower edges go by way of scratch.
-func multiplyBlock(c tensor.Matrix, a, b []float32, k int, kern *micro.Kernel, scratch []float32, accumulate bool) {
+// multiplyBlock runs the kernel over all pairs of a panel of B, which is in the
+// L1 cache meanwhile, and a few rows of A. c is fp32.
+func multiplyBlock(c tensor.Matrix, a blockA, b []float32, kern *micro.Kernel, accumulate bool) {
 	mr, nr := kern.MR, kern.NR
 	for j := 0; j < c.Cols; j += nr {
-		bPanel := b[j*k : (j+nr)*k]
+		panel := b[j*a.depth : (j+nr)*a.depth]
 		for i := 0; i < c.Rows; i += mr {
-			aPanel := a[i*k : (i+mr)*k]
-			tile := c.F32[i*c.Stride+j:]
-			rows, cols := min(mr, c.Rows-i), min(nr, c.Cols-j)
-			if rows == mr && cols == nr {
-				kern.Func(k, aPanel, bPanel, tile, c.Stride, accumulate)
-				continue
-			}
-			if accumulate {
-				copyTile(scratch, nr, tile, c.Stride, rows, cols)
-			}
-			kern.Func(k, aPanel, bPanel, scratch, nr, accumulate)
-			copyTile(tile, c.Stride, scratch, nr, rows, cols)
+			kern.Func(a.depth, a.from(i), a.row, a.col, panel, c.F32[i*c.Stride+j:], c.Stride,
+				min(mr, c.Rows-i), min(nr, c.Cols-j), accumulate)
 		}
-	}
-}
-
-func copyTile(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	for i := range rows {
-		copy(dst[i*dstStride:i*dstStride+cols], src[i*srcStride:])
 	}
 }

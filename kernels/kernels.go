@@ -14,9 +14,9 @@
 //
 // The loops are those of Goto and van de Geijn ("Anatomy of High-Performance
 // Matrix Multiplication", ACM TOMS 34(3), 2008). B is cut into blocks of KC×NC,
-// A into blocks of MC×KC; both are packed, widening fp16 to fp32 on the way,
-// into panels as wide as the kernel's tile; and the kernel runs over all pairs
-// of panels. Blocks over k are taken in order, each continuing the partial
+// A into blocks of MC×KC; both are widened to fp32, B into panels as wide as
+// the kernel's tile; and the kernel runs over all pairs of a panel of B and a
+// few rows of A. Blocks over k are taken in order, each continuing the partial
 // sums of the one before. Threads share a packed block of B and split its rows
 // and columns of C, never k.
 package kernels

@@ -25,9 +25,7 @@ func (p *product) work(tasks int, do func(p *product, task int, own *workspace))
 
 // workspace is the memory that one thread needs for one product.
 type workspace struct {
-	a    []float32 // a packed block of A
-	run  []float32 // one column of a panel while it is packed
-	tile []float32 // a tile at the edge of C
+	a []float32 // a block of A
 }
 
 // pool keeps the values that nobody is using, so that after the first few

@@ -2,6 +2,8 @@
 // on other architectures, and with the build tag purego, it compiles to a
 // package without kernels.
 //
+//   - avx512: AVX-512 F, BW, VL and DQ, that is Intel servers from Skylake-SP
+//     (2017) and AMD from Zen 4 (2022) on. Tile 12×32.
 //   - avx2: AVX2, FMA and F16C, that is Intel from Haswell (2013) and AMD from
 //     Excavator (2015) on. Tile 6×16.
 package amd64

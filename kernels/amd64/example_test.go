@@ -6,7 +6,8 @@ import (
 	"github.com/halfgrad/halfgrad/kernels/amd64"
 )
 
-// Kernels are plain values: calling one needs no engine, only packed panels.
+// Kernels are plain values: calling one needs no engine, only operands that
+// are as it wants them.
 func Example() {
 	for _, k := range amd64.Kernels {
 		if !k.Supported {
@@ -21,7 +22,7 @@ func Example() {
 			b[i] = 0.5
 		}
 		c := make([]float32, k.MR*k.NR)
-		k.Func(depth, a, b, c, k.NR, false)
+		k.Func(depth, a, depth, 1, b, c, k.NR, k.MR, k.NR, false)
 		if c[0] != depth {
 			fmt.Println(k.Name, "is wrong:", c[0])
 		}

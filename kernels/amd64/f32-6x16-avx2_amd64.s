@@ -2,154 +2,249 @@
 
 #include "textflag.h"
 
-// func gemm6x16AVX2(k int, a, b, c []float32, ldc int, accumulate bool)
+// func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b, c *float32, ldc, rows int, accumulate bool)
 //
-// The kernels f16f32acc-6x16-avx2 and f32-6x16-avx2. The contract and a picture
-// of the panels are in package micro.
+// The kernels f16f32acc-6x16-avx2 and f32-6x16-avx2, but for tiles narrower
+// than 16, which their wrapper in Go takes through scratch. The contract and a
+// picture of the panels are in package micro.
 //
-// What this is not: it does not convert. The panels hold float32, widened
+// What this is not: it does not convert. Both operands are float32, widened
 // while packing, because converting in this loop would put two more uops a
 // vector of B onto the ports the FMAs need.
+//
+// Six rows are one pass; fewer are taken as four, two and one.
 //
 // Registers
 //
 //	AX       k, counts down
-//	SI       a, moves forward 24 bytes a step
-//	DI       b, moves forward 64 bytes a step
-//	DX       c, row 0
+//	SI       a, row 0 of the pass; moves on by R12 a step
+//	R9       a, row 3
+//	R11      aRow in bytes
+//	R12      aCol in bytes
+//	DI       b, moves on by 64 bytes a step
+//	DX       c, moves on by R8 a row
 //	R8       ldc in bytes
-//	R9       3·ldc in bytes
-//	R10      c, row 3
+//	R14      rows left
+//	R15      a, row 0 of the pass, at its first step
+//	R13      c, row 0 of the pass
+//	BX       accumulate
 //	Y0-Y11   the tile: row i in Y(2i) for columns 0-7 and Y(2i+1) for 8-15
 //	Y12,Y13  row p of the B panel
 //	Y14,Y15  one value of A in all lanes, alternating so that the broadcasts
 //	         of one row overlap the FMAs of the one before
-//	BX, CX, R11-R15 unused
+//	CX, R10  unused
 //
 // Budget of one step (k grows by one): 12 FMAs, 2 loads, 6 broadcasts, which
-// are loads too; unrolled four times, 3 more instructions for four steps. Two
-// FMA ports need 6 cycles for it, two load ports 4: the FMAs bind. Twelve
-// accumulators cover two ports × a latency of 4 (Zen, Intel from Skylake on:
-// 8 FMAs in flight are enough) or 5 (Haswell: 10). The shape is that of BLIS's
-// Haswell kernel (Van Zee and van de Geijn, "BLIS: A Framework for Rapidly
-// Instantiating BLAS Functionality", ACM TOMS 41(3), 2015).
+// are loads too, and 2 additions; unrolled four times, 3 more instructions for
+// four steps. Two FMA ports need 6 cycles for it, two load ports 4, four issue
+// slots 6: the FMAs bind. Twelve accumulators cover two ports × a latency of 4
+// (Zen, Intel from Skylake on: 8 FMAs in flight are enough) or 5 (Haswell: 10).
+// The shape is that of BLIS's Haswell kernel (Van Zee and van de Geijn, "BLIS:
+// A Framework for Rapidly Instantiating BLAS Functionality", ACM TOMS 41(3),
+// 2015).
 
 #define K       AX
 #define A       SI
+#define A3      R9
+#define AROW    R11
+#define ACOL    R12
 #define B       DI
-#define C0      DX
-#define C3      R10
+#define C       DX
 #define LDC     R8
-#define LDC3    R9
+#define ROWS    R14
+#define APASS   R15
+#define CPASS   R13
+#define ACC     BX
 
-// One step, on the p-th column of A and row of B from here.
-#define STEP(p) \
-	VMOVUPS      (64*p)(B), Y12;     \
-	VMOVUPS      (64*p+32)(B), Y13;  \
-	VBROADCASTSS (24*p)(A), Y14;     \
-	VBROADCASTSS (24*p+4)(A), Y15;   \
-	VFMADD231PS  Y12, Y14, Y0;       \
-	VFMADD231PS  Y13, Y14, Y1;       \
-	VFMADD231PS  Y12, Y15, Y2;       \
-	VFMADD231PS  Y13, Y15, Y3;       \
-	VBROADCASTSS (24*p+8)(A), Y14;   \
-	VBROADCASTSS (24*p+12)(A), Y15;  \
-	VFMADD231PS  Y12, Y14, Y4;       \
-	VFMADD231PS  Y13, Y14, Y5;       \
-	VFMADD231PS  Y12, Y15, Y6;       \
-	VFMADD231PS  Y13, Y15, Y7;       \
-	VBROADCASTSS (24*p+16)(A), Y14;  \
-	VBROADCASTSS (24*p+20)(A), Y15;  \
-	VFMADD231PS  Y12, Y14, Y8;       \
-	VFMADD231PS  Y13, Y14, Y9;       \
-	VFMADD231PS  Y12, Y15, Y10;      \
-	VFMADD231PS  Y13, Y15, Y11
+// Row p of B, and two rows of the tile: x and y are where A's values are.
+#define LOADB(p) \
+	VMOVUPS (64*p)(B), Y12;    \
+	VMOVUPS (64*p+32)(B), Y13
+#define PAIR(x, y, c0, c1, c2, c3) \
+	VBROADCASTSS x, Y14;         \
+	VBROADCASTSS y, Y15;         \
+	VFMADD231PS  Y12, Y14, c0;   \
+	VFMADD231PS  Y13, Y14, c1;   \
+	VFMADD231PS  Y12, Y15, c2;   \
+	VFMADD231PS  Y13, Y15, c3
 
-TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-89
-	MOVQ k+0(FP), K
-	MOVQ a_base+8(FP), A
-	MOVQ b_base+32(FP), B
-	MOVQ c_base+56(FP), C0
-	MOVQ ldc+80(FP), LDC
-	SHLQ $2, LDC
-	LEAQ (LDC)(LDC*2), LDC3
-	LEAQ (C0)(LDC3*1), C3
+#define STEP6(p) \
+	LOADB(p);                                        \
+	PAIR((A), (A)(AROW*1), Y0, Y1, Y2, Y3);          \
+	PAIR((A)(AROW*2), (A3), Y4, Y5, Y6, Y7);         \
+	PAIR((A3)(AROW*1), (A3)(AROW*2), Y8, Y9, Y10, Y11); \
+	ADDQ ACOL, A;                                    \
+	ADDQ ACOL, A3
+#define STEP4(p) \
+	LOADB(p);                                        \
+	PAIR((A), (A)(AROW*1), Y0, Y1, Y2, Y3);          \
+	PAIR((A)(AROW*2), (A3), Y4, Y5, Y6, Y7);         \
+	ADDQ ACOL, A;                                    \
+	ADDQ ACOL, A3
+#define STEP2(p) \
+	LOADB(p);                                        \
+	PAIR((A), (A)(AROW*1), Y0, Y1, Y2, Y3);          \
+	ADDQ ACOL, A
+#define STEP1(p) \
+	LOADB(p);                                        \
+	VBROADCASTSS (A), Y14;                           \
+	VFMADD231PS  Y12, Y14, Y0;                       \
+	VFMADD231PS  Y13, Y14, Y1;                       \
+	ADDQ ACOL, A
 
-	CMPB accumulate+88(FP), $0
-	JEQ  zero
+#define LOADC(lo, hi) \
+	VMOVUPS 0(C), lo;   \
+	VMOVUPS 32(C), hi;  \
+	ADDQ    LDC, C
+#define STOREC(lo, hi) \
+	VMOVUPS lo, 0(C);   \
+	VMOVUPS hi, 32(C);  \
+	ADDQ    LDC, C
 
-	VMOVUPS 0(C0), Y0
-	VMOVUPS 32(C0), Y1
-	VMOVUPS 0(C0)(LDC*1), Y2
-	VMOVUPS 32(C0)(LDC*1), Y3
-	VMOVUPS 0(C0)(LDC*2), Y4
-	VMOVUPS 32(C0)(LDC*2), Y5
-	VMOVUPS 0(C3), Y6
-	VMOVUPS 32(C3), Y7
-	VMOVUPS 0(C3)(LDC*1), Y8
-	VMOVUPS 32(C3)(LDC*1), Y9
-	VMOVUPS 0(C3)(LDC*2), Y10
-	VMOVUPS 32(C3)(LDC*2), Y11
-	JMP     start
+// The loop over k: four steps at a time, then one by one. It falls through to
+// store, where C is back at the first row.
+#define LOOPS(STEP, loop4, tail, loop1, store) \
+	MOVQ k+0(FP), K;      \
+	MOVQ b+32(FP), B;     \
+	MOVQ APASS, A;        \
+	LEAQ (A)(AROW*2), A3; \
+	ADDQ AROW, A3;        \
+	SUBQ $4, K;           \
+	JLT  tail;            \
+loop4:                    \
+	STEP(0);              \
+	STEP(1);              \
+	STEP(2);              \
+	STEP(3);              \
+	ADDQ $256, B;         \
+	SUBQ $4, K;           \
+	JGE  loop4;           \
+tail:                     \
+	ADDQ $4, K;           \
+	JZ   store;           \
+loop1:                    \
+	STEP(0);              \
+	ADDQ $64, B;          \
+	DECQ K;               \
+	JNZ  loop1;           \
+store:                    \
+	MOVQ CPASS, C
 
-zero:
-	// The tile is written at the end only: ask for its lines now.
-	PREFETCHT0 0(C0)
-	PREFETCHT0 0(C0)(LDC*1)
-	PREFETCHT0 0(C0)(LDC*2)
-	PREFETCHT0 0(C3)
-	PREFETCHT0 0(C3)(LDC*1)
-	PREFETCHT0 0(C3)(LDC*2)
-	VXORPS     Y0, Y0, Y0
-	VXORPS     Y1, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	VXORPS     Y3, Y3, Y3
-	VXORPS     Y4, Y4, Y4
-	VXORPS     Y5, Y5, Y5
-	VXORPS     Y6, Y6, Y6
-	VXORPS     Y7, Y7, Y7
-	VXORPS     Y8, Y8, Y8
-	VXORPS     Y9, Y9, Y9
-	VXORPS     Y10, Y10, Y10
-	VXORPS     Y11, Y11, Y11
+TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-65
+	MOVQ    a+8(FP), APASS
+	MOVQ    aRow+16(FP), AROW
+	MOVQ    aCol+24(FP), ACOL
+	MOVQ    c+40(FP), CPASS
+	MOVQ    ldc+48(FP), LDC
+	MOVQ    rows+56(FP), ROWS
+	MOVBLZX accumulate+64(FP), ACC
+	SHLQ    $2, AROW
+	SHLQ    $2, ACOL
+	SHLQ    $2, LDC
 
-start:
-	SUBQ $4, K
-	JLT  tail
+	CMPQ ROWS, $6
+	JLT  four
 
-loop4:
-	STEP(0)
-	STEP(1)
-	STEP(2)
-	STEP(3)
-	ADDQ $96, A
-	ADDQ $256, B
-	SUBQ $4, K
-	JGE  loop4
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	TESTL  ACC, ACC
+	JZ     start6
+	MOVQ   CPASS, C
+	LOADC(Y0, Y1)
+	LOADC(Y2, Y3)
+	LOADC(Y4, Y5)
+	LOADC(Y6, Y7)
+	LOADC(Y8, Y9)
+	LOADC(Y10, Y11)
 
-tail:
-	ADDQ $4, K
-	JZ   store
+start6:
+	LOOPS(STEP6, loop64, tail6, loop61, store6)
+	STOREC(Y0, Y1)
+	STOREC(Y2, Y3)
+	STOREC(Y4, Y5)
+	STOREC(Y6, Y7)
+	STOREC(Y8, Y9)
+	STOREC(Y10, Y11)
+	VZEROUPPER
+	RET
 
-loop1:
-	STEP(0)
-	ADDQ $24, A
-	ADDQ $64, B
-	DECQ K
-	JNZ  loop1
+four:
+	CMPQ ROWS, $4
+	JLT  two
 
-store:
-	VMOVUPS Y0, 0(C0)
-	VMOVUPS Y1, 32(C0)
-	VMOVUPS Y2, 0(C0)(LDC*1)
-	VMOVUPS Y3, 32(C0)(LDC*1)
-	VMOVUPS Y4, 0(C0)(LDC*2)
-	VMOVUPS Y5, 32(C0)(LDC*2)
-	VMOVUPS Y6, 0(C3)
-	VMOVUPS Y7, 32(C3)
-	VMOVUPS Y8, 0(C3)(LDC*1)
-	VMOVUPS Y9, 32(C3)(LDC*1)
-	VMOVUPS Y10, 0(C3)(LDC*2)
-	VMOVUPS Y11, 32(C3)(LDC*2)
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	TESTL  ACC, ACC
+	JZ     start4
+	MOVQ   CPASS, C
+	LOADC(Y0, Y1)
+	LOADC(Y2, Y3)
+	LOADC(Y4, Y5)
+	LOADC(Y6, Y7)
+
+start4:
+	LOOPS(STEP4, loop44, tail4, loop41, store4)
+	STOREC(Y0, Y1)
+	STOREC(Y2, Y3)
+	STOREC(Y4, Y5)
+	STOREC(Y6, Y7)
+	MOVQ C, CPASS
+	LEAQ (APASS)(AROW*4), APASS
+	SUBQ $4, ROWS
+
+two:
+	CMPQ ROWS, $2
+	JLT  one
+
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	TESTL  ACC, ACC
+	JZ     start2
+	MOVQ   CPASS, C
+	LOADC(Y0, Y1)
+	LOADC(Y2, Y3)
+
+start2:
+	LOOPS(STEP2, loop24, tail2, loop21, store2)
+	STOREC(Y0, Y1)
+	STOREC(Y2, Y3)
+	MOVQ C, CPASS
+	LEAQ (APASS)(AROW*2), APASS
+	SUBQ $2, ROWS
+
+one:
+	TESTQ ROWS, ROWS
+	JZ    done
+
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	TESTL  ACC, ACC
+	JZ     start1
+	MOVQ   CPASS, C
+	LOADC(Y0, Y1)
+
+start1:
+	LOOPS(STEP1, loop14, tail1, loop11, store1)
+	STOREC(Y0, Y1)
+
+done:
 	VZEROUPPER
 	RET

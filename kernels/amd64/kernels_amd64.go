@@ -5,34 +5,163 @@ package amd64
 import (
 	"golang.org/x/sys/cpu"
 
+	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// F16C is asked for although the kernels below do not use it: the tier's
-// conversions do, and a machine with AVX2 but without F16C does not exist.
-var hasAVX2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
+// BMI2 is there wherever AVX-512 is; the masks are made by it.
+var (
+	hasAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
+	hasAVX512 = hasAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasBMI2
+)
 
 // Kernels are the kernels of this architecture, the fastest tier first.
 //
 // FMA rounds once, so one function serves both kinds of operands.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: gemm6x16AVX2},
-	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: gemm6x16AVX2},
+	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Pack: packAVX512},
+	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Pack: packAVX512},
+	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Pack: packAVX2},
+	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Pack: packAVX2},
 }
 
 // PeakLoops measure the FMA peak of each tier.
 var PeakLoops = []micro.PeakLoop{
+	{Tier: "avx512", Supported: hasAVX512, FLOPs: 12 * 16 * 2, Func: peakAVX512},
 	{Tier: "avx2", Supported: hasAVX2, FLOPs: 12 * 8 * 2, Func: peakAVX2},
 }
 
-// gemm6x16AVX2 is the loop in package micro's documentation, with MR = 6 and
-// NR = 16. The slices must be as long as that loop needs; nothing is checked.
-//
-//go:noescape
-func gemm6x16AVX2(k int, a, b, c []float32, ldc int, accumulate bool)
+// first returns the address of the first element, nil if there is none: with
+// k = 0 the assembly does not look at it.
+func first[T any](s []T) *T {
+	if len(s) == 0 {
+		return nil
+	}
+	return &s[0]
+}
 
-// peakAVX2 runs turns × 12 independent FMAs on ymm registers.
-//
+func avx512(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+	gemm12x32AVX512(k, first(a), aRow, aCol, first(b), &c[0], ldc, rows, cols, accumulate)
+}
+
+// avx2 has no masks, so a tile that is narrower than a panel goes by way of
+// memory of its own.
+func avx2(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+	const nr = 16
+	if cols == nr {
+		gemm6x16AVX2(k, first(a), aRow, aCol, first(b), &c[0], ldc, rows, accumulate)
+		return
+	}
+	var tile [6 * nr]float32
+	if accumulate {
+		for i := range rows {
+			copy(tile[i*nr:], c[i*ldc:i*ldc+cols])
+		}
+	}
+	gemm6x16AVX2(k, first(a), aRow, aCol, first(b), &tile[0], nr, rows, accumulate)
+	for i := range rows {
+		copy(c[i*ldc:i*ldc+cols], tile[i*nr:])
+	}
+}
+
+func packAVX512(dst []float32, stride int, m tensor.Matrix) {
+	switch {
+	case m.Rows == 0 || m.Cols == 0:
+	case m.F16 != nil && !m.Trans:
+		packRowsF16AVX512(&dst[0], stride, &m.F16[0], m.Stride, m.Rows, m.Cols)
+	case m.F16 != nil:
+		packColsF16AVX512(&dst[0], stride, &m.F16[0], m.Stride, m.Rows, m.Cols)
+	case !m.Trans:
+		packRowsF32AVX512(&dst[0], stride, &m.F32[0], m.Stride, m.Rows, m.Cols)
+	default:
+		packColsF32AVX512(&dst[0], stride, &m.F32[0], m.Stride, m.Rows, m.Cols)
+	}
+}
+
+// packAVX2 leaves what does not fill a vector to Go.
+func packAVX2(dst []float32, stride int, m tensor.Matrix) {
+	rows, cols := m.Rows, m.Cols
+	if m.Trans {
+		rows, cols = rows&^7, cols&^7
+		packEdge(dst[min(rows*stride, len(dst)):], stride, m.Block(rows, 0, m.Rows-rows, m.Cols))
+		packEdge(dst[min(cols, len(dst)):], stride, m.Block(0, cols, rows, m.Cols-cols))
+	} else if cols < 8 {
+		packEdge(dst, stride, m)
+		return
+	}
+	switch {
+	case rows == 0 || cols == 0:
+	case m.F16 != nil && !m.Trans:
+		packRowsF16AVX2(&dst[0], stride, &m.F16[0], m.Stride, rows, cols)
+	case m.F16 != nil:
+		packColsF16AVX2(&dst[0], stride, &m.F16[0], m.Stride, rows, cols)
+	case !m.Trans:
+		packRowsF32AVX2(&dst[0], stride, &m.F32[0], m.Stride, rows, cols)
+	default:
+		packColsF32AVX2(&dst[0], stride, &m.F32[0], m.Stride, rows, cols)
+	}
+}
+
+// packEdge is the definition of micro.Kernel.Pack.
+func packEdge(dst []float32, stride int, m tensor.Matrix) {
+	row, col := m.Stride, 1
+	if m.Trans {
+		row, col = 1, m.Stride
+	}
+	for i := range m.Rows {
+		for j := range m.Cols {
+			if m.F16 != nil {
+				dst[i*stride+j] = m.F16[i*row+j*col].Float32()
+			} else {
+				dst[i*stride+j] = m.F32[i*row+j*col]
+			}
+		}
+	}
+}
+
+// The kernels are the loop in package micro's documentation, with MR×NR in
+// their names. The memory must be as large as that loop needs; nothing is
+// checked. gemm6x16AVX2 takes all 16 columns.
+
+//go:noescape
+func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b, c *float32, ldc, rows, cols int, accumulate bool)
+
+//go:noescape
+func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b, c *float32, ldc, rows int, accumulate bool)
+
+// Packing: packRows does dst[i*stride+j] = src[i*srcStride+j] and packCols
+// dst[i*stride+j] = src[j*srcStride+i], for i < rows and j < cols, both at
+// least 1. For AVX2 cols is at least 8, and packCols takes multiples of 8 only.
+
+//go:noescape
+func packRowsF16AVX512(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+
+//go:noescape
+func packRowsF32AVX512(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+
+//go:noescape
+func packColsF16AVX512(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+
+//go:noescape
+func packColsF32AVX512(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+
+//go:noescape
+func packRowsF16AVX2(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+
+//go:noescape
+func packRowsF32AVX2(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+
+//go:noescape
+func packColsF16AVX2(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+
+//go:noescape
+func packColsF32AVX2(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+
+// The peak loops run turns × 12 independent FMAs on registers.
+
+//go:noescape
+func peakAVX512(turns int)
+
 //go:noescape
 func peakAVX2(turns int)

@@ -14,8 +14,8 @@ const Tier = "generic"
 
 // Kernels are the kernels of this tier.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-4x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16},
-	{Name: "f32-4x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32},
+	{Name: "f16f32acc-4x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16, Pack: Pack},
+	{Name: "f32-4x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Pack: Pack},
 }
 
 // PeakLoops measure what scalar Go code can reach.
@@ -23,11 +23,15 @@ var PeakLoops = []micro.PeakLoop{
 	{Tier: Tier, Supported: true, FLOPs: 2 * 8, Func: peak},
 }
 
-// A tile of 4×4 is taken as two halves of 2×4: eight accumulators, four values
-// of B and two of A then fit the sixteen registers of amd64.
 const mr, nr = 4, 4
 
-func gemmF16(k int, a, b, c []float32, ldc int, accumulate bool) {
+// gemmF16 takes a whole tile of 4×4 as two halves of 2×4: eight accumulators,
+// four values of B and two of A then fit the sixteen registers of amd64.
+func gemmF16(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+	if rows < mr || cols < nr {
+		edge(k, a, aRow, aCol, b, c, ldc, rows, cols, accumulate, func(x, y, z float32) float32 { return float32(x*y) + z })
+		return
+	}
 	for i := 0; i < mr; i += 2 {
 		c0 := c[i*ldc : i*ldc+nr]
 		c1 := c[(i+1)*ldc : (i+1)*ldc+nr]
@@ -36,9 +40,9 @@ func gemmF16(k int, a, b, c []float32, ldc int, accumulate bool) {
 			s00, s01, s02, s03 = c0[0], c0[1], c0[2], c0[3]
 			s10, s11, s12, s13 = c1[0], c1[1], c1[2], c1[3]
 		}
-		a, b := a[:k*mr], b[:k*nr]
-		for len(a) >= mr && len(b) >= nr {
-			x, y := a[i], a[i+1]
+		at, b := i*aRow, b[:k*nr]
+		for len(b) >= nr {
+			x, y := a[at], a[at+aRow]
 			// The products are exact; the conversions only say so.
 			s00 += float32(x * b[0])
 			s01 += float32(x * b[1])
@@ -48,26 +52,53 @@ func gemmF16(k int, a, b, c []float32, ldc int, accumulate bool) {
 			s11 += float32(y * b[1])
 			s12 += float32(y * b[2])
 			s13 += float32(y * b[3])
-			a, b = a[mr:], b[nr:]
+			at, b = at+aCol, b[nr:]
 		}
 		c0[0], c0[1], c0[2], c0[3] = s00, s01, s02, s03
 		c1[0], c1[1], c1[2], c1[3] = s10, s11, s12, s13
 	}
 }
 
-// gemmF32 is the definition in package micro, word for word: its time is all
-// in the emulated FMA.
-func gemmF32(k int, a, b, c []float32, ldc int, accumulate bool) {
-	for i := range mr {
-		for j := range nr {
+func gemmF32(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+	edge(k, a, aRow, aCol, b, c, ldc, rows, cols, accumulate, portable.FMA)
+}
+
+// edge is the definition in package micro, word for word, for tiles of any
+// size. In fp32 there is no other: its time is all in the emulated fma.
+func edge(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool, fma func(x, y, z float32) float32) {
+	for i := range rows {
+		for j := range cols {
 			var acc float32
 			if accumulate {
 				acc = c[i*ldc+j]
 			}
 			for p := range k {
-				acc = portable.FMA(a[p*mr+i], b[p*nr+j], acc)
+				acc = fma(a[i*aRow+p*aCol], b[p*nr+j], acc)
 			}
 			c[i*ldc+j] = acc
+		}
+	}
+}
+
+// Pack is the Pack of this tier's kernels. It serves the ragged edges of other
+// tiers too, where they have no code of their own.
+func Pack(dst []float32, stride int, m tensor.Matrix) {
+	if !m.Trans {
+		for i := range m.Rows {
+			m.LoadRow(dst[i*stride:], i)
+		}
+		return
+	}
+	for j := range m.Cols { // the columns are what is contiguous
+		at := j * m.Stride
+		if m.F16 != nil {
+			for i, h := range m.F16[at : at+m.Rows] {
+				dst[i*stride+j] = h.Float32()
+			}
+		} else {
+			for i, x := range m.F32[at : at+m.Rows] {
+				dst[i*stride+j] = x
+			}
 		}
 	}
 }

@@ -4,5 +4,5 @@ package kerneltest
 
 import "testing"
 
-// GuardedFloats returns n zeros. There is no guard page on this system.
-func GuardedFloats(_ testing.TB, n int, _ bool) []float32 { return make([]float32, n) }
+// Guarded returns n zeros. There is no guard page on this system.
+func Guarded[T any](_ testing.TB, n int, _ bool) []T { return make([]T, n) }

@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GuardedFloats returns n zeros that touch the end of their memory (or the
+// Guarded returns n zeros that touch the end of their memory (or the
 // beginning): the page next to them faults on any access.
-func GuardedFloats(t testing.TB, n int, atEnd bool) []float32 {
+func Guarded[T any](t testing.TB, n int, atEnd bool) []T {
 	t.Helper()
+	bytes := n * int(unsafe.Sizeof(*new(T)))
 	page := unix.Getpagesize()
-	size := (n*4 + page - 1) / page * page
+	size := (bytes + page - 1) / page * page
 	mem, err := unix.Mmap(-1, 0, page+size+page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatalf("mmap: %v", err)
@@ -34,7 +35,7 @@ func GuardedFloats(t testing.TB, n int, atEnd bool) []float32 {
 	}
 	from := page
 	if atEnd {
-		from = page + size - n*4
+		from = page + size - bytes
 	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(&mem[from])), n)
+	return unsafe.Slice((*T)(unsafe.Pointer(&mem[from])), n)
 }

@@ -47,7 +47,9 @@ func Run(t *testing.T, kernels []micro.Kernel) {
 			for _, mix := range Mixes {
 				t.Run("values="+mix.Name, func(t *testing.T) { testValues(t, k, mix) })
 			}
+			t.Run("edges", func(t *testing.T) { testEdges(t, k) })
 			t.Run("bounds", func(t *testing.T) { testBounds(t, k) })
+			t.Run("pack", func(t *testing.T) { testPack(t, k) })
 		})
 	}
 }
@@ -62,25 +64,103 @@ func testName(t *testing.T, k micro.Kernel) {
 // depths are around every unrolling a kernel is likely to use, and long.
 var depths = []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 15, 16, 17, 31, 32, 33, 64, 100, 257, 784}
 
-// testValues compares results on every depth with the definition, the tile
-// lying in a larger matrix whose other elements must stay as they are.
+// tile is a call of a kernel.
+type tile struct {
+	depth, rows, cols int
+	byColumn          bool // A lies column after column
+	gap               int  // elements between the rows of A, or columns, and between those of C
+	accumulate        bool
+}
+
+// strides returns those of A, and how many elements A has.
+func (x tile) strides() (aRow, aCol, n int) {
+	if x.depth == 0 {
+		return 1, 1, 0
+	}
+	if x.byColumn {
+		aCol = x.rows + x.gap
+		return 1, aCol, (x.depth-1)*aCol + x.rows
+	}
+	aRow = x.depth + x.gap
+	return aRow, 1, (x.rows-1)*aRow + x.depth
+}
+
+// operand returns values for A: those between its rows are NaN, which would
+// show in the result.
+func (x tile) operand(rng *rand.Rand, mix Mix, k micro.Kernel) []float32 {
+	aRow, aCol, n := x.strides()
+	a := make([]float32, n)
+	for i := range a {
+		a[i] = float32(math.NaN())
+	}
+	values := mix.Slice(rng, k.Operands, x.rows*x.depth)
+	for i := range x.rows {
+		for p := range x.depth {
+			a[i*aRow+p*aCol] = values[i*x.depth+p]
+		}
+	}
+	return a
+}
+
+// check calls k and compares with the definition, the tile lying in a larger
+// matrix whose other elements must stay as they are.
+func (x tile) check(t *testing.T, rng *rand.Rand, mix Mix, k micro.Kernel) {
+	t.Helper()
+	aRow, aCol, _ := x.strides()
+	ldc := x.cols + x.gap
+	a := x.operand(rng, mix, k)
+	b := mix.Slice(rng, k.Operands, k.NR*x.depth)
+	c := mix.Slice(rng, tensor.F32, (k.MR+1)*ldc)
+	want := slices.Clone(c)
+	x.reference(k, a, b, want, ldc)
+	k.Func(x.depth, a, aRow, aCol, b, c, ldc, x.rows, x.cols, x.accumulate)
+	for i := range c {
+		if !Same(c[i], want[i]) {
+			t.Fatalf("%+v: C[%d,%d] = %g (%#08x), want %g (%#08x)", x,
+				i/ldc, i%ldc, c[i], math.Float32bits(c[i]), want[i], math.Float32bits(want[i]))
+		}
+	}
+}
+
+// reference is the loop of package micro's documentation.
+func (x tile) reference(k micro.Kernel, a, b, c []float32, ldc int) {
+	aRow, aCol, _ := x.strides()
+	for i := range x.rows {
+		for j := range x.cols {
+			var acc float32
+			if x.accumulate {
+				acc = c[i*ldc+j]
+			}
+			for p := range x.depth {
+				acc = MulAdd(k.Operands, a[i*aRow+p*aCol], b[p*k.NR+j], acc)
+			}
+			c[i*ldc+j] = acc
+		}
+	}
+}
+
+// testValues takes whole tiles, at every depth.
 func testValues(t *testing.T, k micro.Kernel, mix Mix) {
 	rng := rand.New(rand.NewPCG(1, uint64(k.MR*1000+k.NR)))
 	for _, depth := range depths {
 		for _, gap := range []int{0, 1, 13} {
 			for _, accumulate := range []bool{false, true} {
-				ldc := k.NR + gap
-				a := mix.Slice(rng, k.Operands, k.MR*depth)
-				b := mix.Slice(rng, k.Operands, k.NR*depth)
-				c := mix.Slice(rng, tensor.F32, k.MR*ldc)
-				want := slices.Clone(c)
-				reference(k, depth, a, b, want, ldc, accumulate)
-				k.Func(depth, a, b, c, ldc, accumulate)
-				for i := range c {
-					if !Same(c[i], want[i]) {
-						t.Fatalf("k=%d ldc=%d accumulate=%v: C[%d,%d] = %g (%#08x), want %g (%#08x)", depth, ldc, accumulate,
-							i/ldc, i%ldc, c[i], math.Float32bits(c[i]), want[i], math.Float32bits(want[i]))
-					}
+				for _, byColumn := range []bool{false, true} {
+					tile{depth, k.MR, k.NR, byColumn, gap, accumulate}.check(t, rng, mix, k)
+				}
+			}
+		}
+	}
+}
+
+// testEdges takes tiles of every size.
+func testEdges(t *testing.T, k micro.Kernel) {
+	rng := rand.New(rand.NewPCG(4, uint64(k.MR*1000+k.NR)))
+	for rows := 1; rows <= k.MR; rows++ {
+		for cols := 1; cols <= k.NR; cols++ {
+			for _, accumulate := range []bool{false, true} {
+				for _, byColumn := range []bool{false, true} {
+					tile{1 + rng.IntN(20), rows, cols, byColumn, rng.IntN(3), accumulate}.check(t, rng, Mixes[0], k)
 				}
 			}
 		}
@@ -92,38 +172,102 @@ func testValues(t *testing.T, k micro.Kernel, mix Mix) {
 func testBounds(t *testing.T, k micro.Kernel) {
 	rng := rand.New(rand.NewPCG(2, 3))
 	for _, atEnd := range []bool{true, false} {
-		for _, depth := range depths {
-			a := GuardedFloats(t, k.MR*depth, atEnd)
-			b := GuardedFloats(t, k.NR*depth, atEnd)
-			c := GuardedFloats(t, (k.MR-1)*(k.NR+3)+k.NR, atEnd)
-			copy(a, Mixes[0].Slice(rng, k.Operands, len(a)))
-			copy(b, Mixes[0].Slice(rng, k.Operands, len(b)))
-			want := slices.Clone(c)
-			for _, accumulate := range []bool{false, true} {
-				reference(k, depth, a, b, want, k.NR+3, accumulate)
-				k.Func(depth, a, b, c, k.NR+3, accumulate)
-				if !slices.EqualFunc(c, want, Same) {
-					t.Fatalf("k=%d accumulate=%v: the results differ at a page boundary", depth, accumulate)
+		for n, depth := range depths {
+			for _, byColumn := range []bool{false, true} {
+				x := tile{depth: depth, rows: k.MR - n%k.MR, cols: k.NR - n%min(k.NR, 7), byColumn: byColumn, gap: 3}
+				aRow, aCol, size := x.strides()
+				ldc := x.cols + x.gap
+				a := Guarded[float32](t, size, atEnd)
+				b := Guarded[float32](t, k.NR*depth, atEnd)
+				c := Guarded[float32](t, (x.rows-1)*ldc+x.cols, atEnd)
+				copy(a, x.operand(rng, Mixes[0], k))
+				copy(b, Mixes[0].Slice(rng, k.Operands, len(b)))
+				want := slices.Clone(c)
+				for _, x.accumulate = range []bool{false, true} {
+					x.reference(k, a, b, want, ldc)
+					k.Func(depth, a, aRow, aCol, b, c, ldc, x.rows, x.cols, x.accumulate)
+					if !slices.EqualFunc(c, want, Same) {
+						t.Fatalf("%+v: the results differ at a page boundary", x)
+					}
 				}
 			}
 		}
 	}
 }
 
-// reference is the loop of package micro's documentation.
-func reference(k micro.Kernel, depth int, a, b, c []float32, ldc int, accumulate bool) {
-	for i := range k.MR {
-		for j := range k.NR {
-			var acc float32
-			if accumulate {
-				acc = c[i*ldc+j]
+// packSizes are around every vector that packing is likely to use.
+var packSizes = []int{0, 1, 3, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 50}
+
+// testPack packs matrices of all forms, in memory whose neighbours are not
+// mapped, and compares bit for bit.
+func testPack(t *testing.T, k micro.Kernel) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	mix := Mixes[len(Mixes)-1] // any bits
+	const most = 60 * 60
+	for _, atEnd := range []bool{true, false} {
+		halves, floats, packed := Guarded[fp16.Float16](t, most, atEnd), Guarded[float32](t, most, atEnd), Guarded[float32](t, most, atEnd)
+		copy(halves, mix.Half(rng, most))
+		copy(floats, mix.Slice(rng, tensor.F32, most))
+		from := func(n int) int { // where n elements at the guarded end begin
+			if atEnd {
+				return most - n
 			}
-			for p := range depth {
-				acc = MulAdd(k.Operands, a[p*k.MR+i], b[p*k.NR+j], acc)
+			return 0
+		}
+		for _, rows := range packSizes {
+			for _, cols := range packSizes {
+				for _, trans := range []bool{false, true} {
+					stored, width := rows, cols
+					if trans {
+						stored, width = cols, rows
+					}
+					m := tensor.Matrix{Rows: rows, Cols: cols, Stride: width + rng.IntN(3), Trans: trans}
+					n := max((stored-1)*m.Stride+width, 0)
+					if k.Operands == tensor.F16 {
+						m.F16 = halves[from(n):][:n]
+					} else {
+						m.F32 = floats[from(n):][:n]
+					}
+					stride := cols + rng.IntN(3)
+					n = max((rows-1)*stride+cols, 0)
+					dst := packed[from(n):][:n]
+					for i := range packed {
+						packed[i] = 0.125
+					}
+					k.Pack(dst, stride, m)
+					for at, got := range dst {
+						want := float32(0.125)
+						if i, j := at/stride, at%stride; j < cols {
+							want = element(m, i, j)
+						}
+						if !Same(got, want) {
+							t.Fatalf("%d×%d, transposed %v, to rows of %d: dst[%d] is %g, want %g", rows, cols, trans, stride, at, got, want)
+						}
+					}
+					for i, x := range packed[:most-n] {
+						if !atEnd {
+							x = packed[n+i]
+						}
+						if x != 0.125 {
+							t.Fatalf("%d×%d, transposed %v, to rows of %d: wrote beyond dst", rows, cols, trans, stride)
+						}
+					}
+				}
 			}
-			c[i*ldc+j] = acc
 		}
 	}
+}
+
+// element returns element (i, j) of m.
+func element(m tensor.Matrix, i, j int) float32 {
+	at := i*m.Stride + j
+	if m.Trans {
+		at = j*m.Stride + i
+	}
+	if m.F16 != nil {
+		return m.F16[at].Float32()
+	}
+	return m.F32[at]
 }
 
 // MulAdd is one step of the chain: x·y + z, rounded once. For operands that

@@ -17,38 +17,56 @@ import (
 // faults are kernels with one mistake each. The suite must fail every one:
 // a suite that passes them proves nothing about the others.
 var faults = map[string]func(right micro.Kernel) micro.Kernel{
-	"splits k over two accumulators": func(k micro.Kernel) micro.Kernel {
-		right := k.Func
-		k.Func = func(depth int, a, b, c []float32, ldc int, accumulate bool) {
+	"splits k over two accumulators": with(func(right kernelFunc) kernelFunc {
+		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
 			half := depth / 2
-			right(half, a, b, c, ldc, accumulate)
-			rest := make([]float32, len(c))
-			right(depth-half, a[half*k.MR:], b[half*k.NR:], rest, ldc, false)
-			for i := range k.MR {
-				for j := range k.NR {
-					c[i*ldc+j] += rest[i*ldc+j]
+			right(half, a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+			if depth == 0 {
+				return
+			}
+			rest := make([]float32, rows*cols)
+			right(depth-half, a[half*aCol:], aRow, aCol, b[half*4:], rest, cols, rows, cols, false)
+			for i := range rows {
+				for j := range cols {
+					c[i*ldc+j] += rest[i*cols+j]
 				}
 			}
 		}
-		return k
-	},
-	"writes between the rows": func(k micro.Kernel) micro.Kernel {
-		right := k.Func
-		k.Func = func(depth int, a, b, c []float32, ldc int, accumulate bool) {
-			right(depth, a, b, c, ldc, accumulate)
-			if ldc > k.NR {
-				c[k.NR] = 0
+	}),
+	"writes between the rows": with(func(right kernelFunc) kernelFunc {
+		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(depth, a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+			if ldc > cols {
+				c[cols] = 0
 			}
 		}
-		return k
-	},
-	"forgets the last step": func(k micro.Kernel) micro.Kernel {
-		right := k.Func
-		k.Func = func(depth int, a, b, c []float32, ldc int, accumulate bool) {
-			right(max(depth-1, 0), a, b, c, ldc, accumulate)
+	}),
+	"writes a whole tile at the edge": with(func(right kernelFunc) kernelFunc {
+		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(depth, a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+			if cols < 4 && ldc > cols {
+				c[cols] = 0
+			}
 		}
-		return k
-	},
+	}),
+	"forgets the last step": with(func(right kernelFunc) kernelFunc {
+		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(max(depth-1, 0), a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+		}
+	}),
+	"takes A to be packed": with(func(right kernelFunc) kernelFunc {
+		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(depth, append(a, make([]float32, depth*rows)...), 1, rows, b, c, ldc, rows, cols, accumulate)
+		}
+	}),
+	"reads past the panel": with(func(right kernelFunc) kernelFunc {
+		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+			if depth > 0 {
+				readPast(b)
+			}
+			right(depth, a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+		}
+	}),
 	"rounds fp32 products": func(k micro.Kernel) micro.Kernel {
 		k.Operands, k.Name = tensor.F32, "f32-4x4-generic"
 		return k // the fp16 kernel, which may not take fp32 operands
@@ -57,16 +75,36 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 		k.Name = "f16f32acc-6x16-generic"
 		return k
 	},
-	"reads past the panel": func(k micro.Kernel) micro.Kernel {
-		right := k.Func
-		k.Func = func(depth int, a, b, c []float32, ldc int, accumulate bool) {
-			if depth > 0 {
-				readPast(b)
+	"packs the transpose": func(k micro.Kernel) micro.Kernel {
+		right := k.Pack
+		k.Pack = func(dst []float32, stride int, m tensor.Matrix) {
+			if m.Rows == m.Cols {
+				m = m.T()
 			}
-			right(depth, a, b, c, ldc, accumulate)
+			right(dst, stride, m)
 		}
 		return k
 	},
+	"packs more than there is": func(k micro.Kernel) micro.Kernel {
+		right := k.Pack
+		k.Pack = func(dst []float32, stride int, m tensor.Matrix) {
+			right(dst, stride, m)
+			if m.Cols > 0 && stride > m.Cols && m.Rows > 1 {
+				dst[m.Cols] = 0
+			}
+		}
+		return k
+	},
+}
+
+type kernelFunc = func(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool)
+
+// with makes a fault of a kernel's Func.
+func with(wrong func(right kernelFunc) kernelFunc) func(micro.Kernel) micro.Kernel {
+	return func(k micro.Kernel) micro.Kernel {
+		k.Func = wrong(k.Func)
+		return k
+	}
 }
 
 // The suite ends the test that runs it, so each fault runs in a process of its own.

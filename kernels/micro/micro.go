@@ -4,9 +4,9 @@
 //
 // # What a kernel does
 //
-// A kernel multiplies one panel of A by one panel of B into one tile of C. The
-// driver has packed both panels, in float32, so that the kernel reads memory
-// strictly forward and never sees a stride, a transposition or an edge:
+// A kernel multiplies a few rows of A by one panel of B into one tile of C. The
+// driver has widened both to float32 and packed B, so that the kernel reads B
+// strictly forward and never sees a conversion or a transposition:
 //
 //	                         ◄── NR ──►
 //	                       ┌────────────┐
@@ -14,24 +14,27 @@
 //	                    │  │ b[1·NR …]  │   that step p multiplies
 //	                    ▼  │     ⋮      │
 //	                       └────────────┘
-//	        k ──►
-//	 ▲  ┌─────────────┐    ┌────────────┐
-//	 MR │ a[0]  a[MR] │    │ c[0·ldc …] │   C tile: MR rows of NR values, in
-//	 │  │ a[1]    ⋮   │    │ c[1·ldc …] │   the caller's matrix or in scratch
-//	 ▼  │  ⋮          │    │     ⋮      │
-//	    └─────────────┘    └────────────┘
-//	A panel: column p is a[p·MR : (p+1)·MR]
+//	         k ──►
+//	 ▲   ┌─────────────┐   ┌────────────┐
+//	rows │ a[i·aRow +  │   │ c[0·ldc …] │   C tile: rows ≤ MR of cols ≤ NR
+//	 │   │   p·aCol]   │   │ c[1·ldc …] │   values, in the caller's matrix
+//	 ▼   └─────────────┘   └────────────┘
+//	                        ◄── cols ──►
+//
+// A is read through two strides, so it may lie row after row (aCol = 1), which
+// is how a matrix that is not transposed arrives, or column after column
+// (aRow = 1), which is how a transposed one does. Neither has to be turned.
 //
 // In Go, and this loop is the definition:
 //
-//	for i := range MR {
-//		for j := range NR {
+//	for i := range rows {
+//		for j := range cols {
 //			acc := float32(0)
 //			if accumulate {
 //				acc = c[i*ldc+j]
 //			}
 //			for p := range k {
-//				acc = fma(a[p*MR+i], b[p*NR+j], acc)
+//				acc = fma(a[i*aRow+p*aCol], b[p*NR+j], acc)
 //			}
 //			c[i*ldc+j] = acc
 //		}
@@ -48,12 +51,19 @@
 //     addition gives the same bits and either may be used.
 //   - Specials. Subnormals are neither flushed on input nor on output.
 //     Infinities follow IEEE 754. A NaN result may be any NaN.
-//   - Bounds. It reads a[:k·MR], b[:k·NR] and, where accumulate is set, the
-//     tile; it writes the tile and nothing else, not even between the rows.
-//   - k ≥ 0; k = 0 stores zeros or leaves the tile as it is. ldc ≥ NR.
-//     No alignment is promised beyond that of float32. c overlaps neither panel.
+//   - Bounds. It reads the elements of a that the loop names, b[:k·NR] with the
+//     columns beyond cols included, and, where accumulate is set, the tile; it
+//     writes the tile and nothing else, not even between the rows.
+//   - k ≥ 0; k = 0 stores zeros or leaves the tile as it is. 1 ≤ rows ≤ MR,
+//     1 ≤ cols ≤ NR, ldc ≥ cols, aRow and aCol ≥ 1. No alignment is promised
+//     beyond that of float32. c overlaps neither a nor b.
 //   - Time. Go cannot preempt assembly. The driver keeps k small enough that a
 //     call takes microseconds.
+//
+// # Packing
+//
+// The same package that has a kernel has the code that brings operands into
+// shape for it, see [Kernel.Pack].
 package micro
 
 import "github.com/halfgrad/halfgrad/tensor"
@@ -73,14 +83,24 @@ type Kernel struct {
 	// may rely on exact products; one for F32 may not.
 	Operands tensor.DType
 
-	// MR and NR are the rows and columns of the tile.
+	// MR and NR are the most rows and columns that a tile may have. NR is also
+	// the width of a panel of B.
 	MR, NR int
 
 	// Supported says whether this machine can run it.
 	Supported bool
 
 	// Func is the kernel itself, as the package documentation defines it.
-	Func func(k int, a, b, c []float32, ldc int, accumulate bool)
+	Func func(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool)
+
+	// Pack copies a matrix of the operands' type, which may be transposed,
+	// widening it exactly:
+	//
+	//	dst[i*stride+j] = m(i, j)   for i < m.Rows, j < m.Cols ≤ stride
+	//
+	// Nothing else of dst is written. As Go cannot preempt it, the driver has
+	// it pack no more than some 100 kB at a time.
+	Pack func(dst []float32, stride int, m tensor.Matrix)
 }
 
 // PeakLoop is a loop of independent fused multiply-adds on registers alone. It

@@ -1,0 +1,298 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b, c *float32, ldc, rows, cols int, accumulate bool)
+//
+// The kernels f16f32acc-12x32-avx512 and f32-12x32-avx512. The contract and a
+// picture of the panels are in package micro.
+//
+// What this is not: it does not convert. Both operands are float32, widened
+// while packing.
+//
+// Twelve rows are one pass; fewer are taken as eight, four, two and one. Tiles
+// of at most 16 columns have loops of their own, with half the vectors. C is
+// loaded and stored under masks, so no column beyond cols is touched; of B the
+// panel has all of them, and what they give is not stored.
+//
+// Registers
+//
+//	AX       k, counts down
+//	SI       a, row 0 of the pass; R9, R10, BX: rows 3, 6 and 9. They move on
+//	         by R12 a step
+//	R11      aRow in bytes
+//	R12      aCol in bytes
+//	DI       b, moves on by 128 bytes a step
+//	DX       c, moves on by R8 a row
+//	R8       ldc in bytes
+//	R13      c, row 0 of the pass
+//	R14      rows left
+//	R15      a, row 0 of the pass, at its first step
+//	CX       cols; 0 or 1 once the masks are made: whether to accumulate
+//	K1,K2    the columns 0-15 and 16-31 that the tile has
+//	Z0-Z23   the tile: row i in Z(2i) for columns 0-15 and Z(2i+1) for 16-31
+//	Z24,Z25  row p of the B panel
+//	Z26-Z31  values of A in all lanes
+//
+// Budget of one step of twelve rows (k grows by one): 24 FMAs, 2 loads, 12
+// broadcasts, which are loads too, 5 additions, and 2 instructions of loop.
+// Two FMA ports need 12 cycles, two load ports 7, six issue slots 8: the FMAs
+// bind. A broadcast is shared by two FMAs: with the broadcast inside the FMA
+// the load ports would need 13. Eight rows, 16 chains, still cover two ports ×
+// a latency of 4; four rows just do.
+
+#define K       AX
+#define A       SI
+#define A3      R9
+#define A6      R10
+#define A9      BX
+#define AROW    R11
+#define ACOL    R12
+#define B       DI
+#define C       DX
+#define LDC     R8
+#define ROWS    R14
+#define APASS   R15
+#define CPASS   R13
+#define ACC     CX
+
+#define LOADB \
+	VMOVUPS (B), Z24;   \
+	VMOVUPS 64(B), Z25; \
+	ADDQ    $128, B
+// A row of the tile: x is where A's value is, t a register for it.
+#define ROW(x, t, lo, hi) \
+	VBROADCASTSS x, t;         \
+	VFMADD231PS  Z24, t, lo;   \
+	VFMADD231PS  Z25, t, hi
+#define ROWS3(p, t0, t1, t2, c0, c1, c2, c3, c4, c5) \
+	ROW((p), t0, c0, c1);          \
+	ROW((p)(AROW*1), t1, c2, c3);  \
+	ROW((p)(AROW*2), t2, c4, c5)
+
+#define STEP12 \
+	LOADB; \
+	ROWS3(A, Z26, Z27, Z28, Z0, Z1, Z2, Z3, Z4, Z5);         \
+	ADDQ ACOL, A;                                            \
+	ROWS3(A3, Z29, Z30, Z31, Z6, Z7, Z8, Z9, Z10, Z11);      \
+	ADDQ ACOL, A3;                                           \
+	ROWS3(A6, Z26, Z27, Z28, Z12, Z13, Z14, Z15, Z16, Z17);  \
+	ADDQ ACOL, A6;                                           \
+	ROWS3(A9, Z29, Z30, Z31, Z18, Z19, Z20, Z21, Z22, Z23);  \
+	ADDQ ACOL, A9
+#define STEP8 \
+	LOADB; \
+	ROWS3(A, Z26, Z27, Z28, Z0, Z1, Z2, Z3, Z4, Z5);         \
+	ADDQ ACOL, A;                                            \
+	ROWS3(A3, Z29, Z30, Z31, Z6, Z7, Z8, Z9, Z10, Z11);      \
+	ADDQ ACOL, A3;                                           \
+	ROW((A6), Z26, Z12, Z13);                                \
+	ROW((A6)(AROW*1), Z27, Z14, Z15);                        \
+	ADDQ ACOL, A6
+#define STEP4 \
+	LOADB; \
+	ROWS3(A, Z26, Z27, Z28, Z0, Z1, Z2, Z3, Z4, Z5);         \
+	ADDQ ACOL, A;                                            \
+	ROW((A3), Z29, Z6, Z7);                                  \
+	ADDQ ACOL, A3
+#define STEP2 \
+	LOADB; \
+	ROW((A), Z26, Z0, Z1);                                   \
+	ROW((A)(AROW*1), Z27, Z2, Z3);                           \
+	ADDQ ACOL, A
+#define STEP1 \
+	LOADB; \
+	ROW((A), Z26, Z0, Z1);                                   \
+	ADDQ ACOL, A
+
+// The same for at most 16 columns: one FMA a row, with the broadcast in it.
+#define LOADBN \
+	VMOVUPS (B), Z24;   \
+	ADDQ    $128, B
+#define ROWS3N(p, c0, c1, c2) \
+	VFMADD231PS.BCST (p), Z24, c0;          \
+	VFMADD231PS.BCST (p)(AROW*1), Z24, c1;  \
+	VFMADD231PS.BCST (p)(AROW*2), Z24, c2;  \
+	ADDQ             ACOL, p
+#define STEP12N \
+	LOADBN; \
+	ROWS3N(A, Z0, Z2, Z4);     \
+	ROWS3N(A3, Z6, Z8, Z10);   \
+	ROWS3N(A6, Z12, Z14, Z16); \
+	ROWS3N(A9, Z18, Z20, Z22)
+#define STEP8N \
+	LOADBN; \
+	ROWS3N(A, Z0, Z2, Z4);                      \
+	ROWS3N(A3, Z6, Z8, Z10);                    \
+	VFMADD231PS.BCST (A6), Z24, Z12;            \
+	VFMADD231PS.BCST (A6)(AROW*1), Z24, Z14;    \
+	ADDQ             ACOL, A6
+#define STEP4N \
+	LOADBN; \
+	ROWS3N(A, Z0, Z2, Z4);            \
+	VFMADD231PS.BCST (A3), Z24, Z6;   \
+	ADDQ             ACOL, A3
+#define STEP2N \
+	LOADBN; \
+	VFMADD231PS.BCST (A), Z24, Z0;          \
+	VFMADD231PS.BCST (A)(AROW*1), Z24, Z2;  \
+	ADDQ             ACOL, A
+#define STEP1N \
+	LOADBN; \
+	VFMADD231PS.BCST (A), Z24, Z0;  \
+	ADDQ             ACOL, A
+
+#define LOADC(lo, hi) \
+	VMOVUPS.Z (C), K1, lo;    \
+	VMOVUPS.Z 64(C), K2, hi;  \
+	ADDQ      LDC, C
+#define STOREC(lo, hi) \
+	VMOVUPS lo, K1, (C);    \
+	VMOVUPS hi, K2, 64(C);  \
+	ADDQ    LDC, C
+#define ZERO(lo, hi) \
+	VPXORD lo, lo, lo; \
+	VPXORD hi, hi, hi
+
+#define ZERO2 ZERO(Z0, Z1); ZERO(Z2, Z3)
+#define ZERO4 ZERO2; ZERO(Z4, Z5); ZERO(Z6, Z7)
+#define ZERO8 ZERO4; ZERO(Z8, Z9); ZERO(Z10, Z11); ZERO(Z12, Z13); ZERO(Z14, Z15)
+#define ZERO12 ZERO8; ZERO(Z16, Z17); ZERO(Z18, Z19); ZERO(Z20, Z21); ZERO(Z22, Z23)
+#define LOAD2 LOADC(Z0, Z1); LOADC(Z2, Z3)
+#define LOAD4 LOAD2; LOADC(Z4, Z5); LOADC(Z6, Z7)
+#define LOAD8 LOAD4; LOADC(Z8, Z9); LOADC(Z10, Z11); LOADC(Z12, Z13); LOADC(Z14, Z15)
+#define LOAD12 LOAD8; LOADC(Z16, Z17); LOADC(Z18, Z19); LOADC(Z20, Z21); LOADC(Z22, Z23)
+#define STORE2 STOREC(Z0, Z1); STOREC(Z2, Z3)
+#define STORE4 STORE2; STOREC(Z4, Z5); STOREC(Z6, Z7)
+#define STORE8 STORE4; STOREC(Z8, Z9); STOREC(Z10, Z11); STOREC(Z12, Z13); STOREC(Z14, Z15)
+#define STORE12 STORE8; STOREC(Z16, Z17); STOREC(Z18, Z19); STOREC(Z20, Z21); STOREC(Z22, Z23)
+
+// What comes before the loop over k.
+#define BEGIN \
+	MOVQ k+0(FP), K;        \
+	MOVQ b+32(FP), B;       \
+	MOVQ APASS, A;          \
+	LEAQ (A)(AROW*2), A3;   \
+	ADDQ AROW, A3;          \
+	LEAQ (A3)(AROW*2), A6;  \
+	ADDQ AROW, A6;          \
+	LEAQ (A6)(AROW*2), A9;  \
+	ADDQ AROW, A9;          \
+	MOVQ CPASS, C
+
+// The loops of a pass over k. The narrow one is for K2 = 0.
+#define LOOPS(STEP, STEPN, loop, loopn, store) \
+	MOVQ     CPASS, C;  \
+	TESTQ    K, K;      \
+	JZ       store;     \
+	KTESTW   K2, K2;    \
+	JZ       loopn;     \
+loop:                   \
+	STEP;               \
+	DECQ     K;         \
+	JNZ      loop;      \
+	JMP      store;     \
+loopn:                  \
+	STEPN;              \
+	DECQ     K;         \
+	JNZ      loopn;     \
+store:
+
+TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-73
+	// The masks: as many ones as there are columns, 16 a mask.
+	MOVQ   cols+64(FP), CX
+	MOVL   $-1, AX
+	BZHIL  CX, AX, AX
+	KMOVW  AX, K1
+	SHRL   $16, AX
+	KMOVW  AX, K2
+
+	MOVQ    a+8(FP), APASS
+	MOVQ    aRow+16(FP), AROW
+	MOVQ    aCol+24(FP), ACOL
+	MOVQ    c+40(FP), CPASS
+	MOVQ    ldc+48(FP), LDC
+	MOVQ    rows+56(FP), ROWS
+	MOVBLZX accumulate+72(FP), ACC
+	SHLQ    $2, AROW
+	SHLQ    $2, ACOL
+	SHLQ    $2, LDC
+
+	CMPQ ROWS, $12
+	JLT  eight
+	BEGIN
+	ZERO12
+	TESTL ACC, ACC
+	JZ    start12
+	LOAD12
+
+start12:
+	LOOPS(STEP12, STEP12N, loop12, loop12n, store12)
+	STORE12
+	VZEROUPPER
+	RET
+
+eight:
+	CMPQ ROWS, $8
+	JLT  four
+	BEGIN
+	ZERO8
+	TESTL ACC, ACC
+	JZ    start8
+	LOAD8
+
+start8:
+	LOOPS(STEP8, STEP8N, loop8, loop8n, store8)
+	STORE8
+	MOVQ C, CPASS
+	LEAQ (APASS)(AROW*8), APASS
+	SUBQ $8, ROWS
+
+four:
+	CMPQ ROWS, $4
+	JLT  two
+	BEGIN
+	ZERO4
+	TESTL ACC, ACC
+	JZ    start4
+	LOAD4
+
+start4:
+	LOOPS(STEP4, STEP4N, loop4, loop4n, store4)
+	STORE4
+	MOVQ C, CPASS
+	LEAQ (APASS)(AROW*4), APASS
+	SUBQ $4, ROWS
+
+two:
+	CMPQ ROWS, $2
+	JLT  one
+	BEGIN
+	ZERO2
+	TESTL ACC, ACC
+	JZ    start2
+	LOAD2
+
+start2:
+	LOOPS(STEP2, STEP2N, loop2, loop2n, store2)
+	STORE2
+	MOVQ C, CPASS
+	LEAQ (APASS)(AROW*2), APASS
+	SUBQ $2, ROWS
+
+one:
+	TESTQ ROWS, ROWS
+	JZ    done
+	BEGIN
+	ZERO(Z0, Z1)
+	TESTL ACC, ACC
+	JZ    start1
+	LOADC(Z0, Z1)
+
+start1:
+	LOOPS(STEP1, STEP1N, loop1, loop1n, store1)
+	STOREC(Z0, Z1)
+
+done:
+	VZEROUPPER
+	RET
