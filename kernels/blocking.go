@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/klauspost/cpuid/v2"
@@ -8,12 +9,13 @@ import (
 	"github.com/halfgrad/halfgrad/kernels/micro"
 )
 
-// Blocking holds the block sizes of a matrix product: C is computed from
-// blocks of A of MC×KC and blocks of B of KC×NC.
-type Blocking struct{ MC, KC, NC int }
+// Blocking holds the block sizes of a matrix product: a thread computes blocks
+// of MC×NC elements of C at a time, KC steps at a time, and as many columns of
+// B are packed at once as make at most B elements.
+type Blocking struct{ MC, KC, NC, B int }
 
 func (b Blocking) check() error {
-	if b.MC < 0 || b.KC < 0 || b.NC < 0 {
+	if b.MC < 0 || b.KC < 0 || b.NC < 0 || b.B < 0 {
 		return fmt.Errorf("kernels: blocking %+v: sizes must be positive, or 0 for the default", b)
 	}
 	return nil
@@ -21,16 +23,7 @@ func (b Blocking) check() error {
 
 // or returns b with its zero fields taken from d.
 func (b Blocking) or(d Blocking) Blocking {
-	if b.MC == 0 {
-		b.MC = d.MC
-	}
-	if b.KC == 0 {
-		b.KC = d.KC
-	}
-	if b.NC == 0 {
-		b.NC = d.NC
-	}
-	return b
+	return Blocking{MC: cmp.Or(b.MC, d.MC), KC: cmp.Or(b.KC, d.KC), NC: cmp.Or(b.NC, d.NC), B: cmp.Or(b.B, d.B)}
 }
 
 // Caches holds the sizes, in bytes, of the data caches that one core sees.
@@ -58,23 +51,25 @@ func MachineCaches() Caches {
 	}
 }
 
-// blockingFor derives block sizes after Low et al. ("Analytical Modeling Is
-// Enough for High-Performance BLIS", ACM TOMS 43(2), 2016), simplified:
+// blockingFor derives block sizes in the manner of Low et al. ("Analytical
+// Modeling Is Enough for High-Performance BLIS", ACM TOMS 43(2), 2016):
 //
-//   - a panel of B, KC×NR, and two of A, MR×KC, the one in use and the next,
-//     fill at most three quarters of the L1 cache;
-//   - a block of A, MC×KC, fills half of the L2 cache, the rest being for the
-//     panels of B and C that pass through;
-//   - a block of B, KC×NC, fills half of the L3 cache, but no more than 8 MiB,
-//     because other cores use it too.
+//   - a panel of B, KC×NR, fills the L1 cache, but is at most 384 steps deep: A
+//     comes in streams, which the prefetchers see;
+//   - a block of A, MC×KC, and the sums of a block of C, MC×512, fill half of
+//     the L2 cache, the rest being for the panels of B that pass through;
+//   - the packed B fills half of the L3 cache, but no more than 8 MiB, because
+//     other cores use it too.
+//
+// BenchmarkBlocking is the measurement behind 384 and 512.
 func blockingFor(k micro.Kernel, c Caches) Blocking {
 	const size = 4 // bytes of a packed element
-	kc := c.L1D * 3 / 4 / (size * (k.NR + 2*k.MR))
-	kc = max(roundDown(kc, 8), 64)
+	kc, nc := min(max(roundDown(c.L1D/(size*k.NR), 8), 64), 384), roundUp(512, k.NR)
 	return Blocking{
-		MC: max(roundDown(c.L2/2/(size*kc), k.MR), k.MR),
+		MC: max(roundDown(c.L2/2/(size*(kc+nc)), k.MR), k.MR),
 		KC: kc,
-		NC: max(roundDown(min(c.L3/2, 8<<20)/(size*kc), k.NR), k.NR),
+		NC: nc,
+		B:  min(c.L3/2, 8<<20) / size,
 	}
 }
 

@@ -85,26 +85,30 @@ func zero(c tensor.Matrix) {
 	}
 }
 
-// rowUnit is what the rows of a thread's share are a multiple of: less than MR,
-// so that shares are even, and enough for a kernel to be fast with.
+// rowUnit is what the rows of a task are a multiple of: less than MR, so that
+// shares are even, and enough for a kernel to be fast with.
 const rowUnit = 4
+
+// packSteps is how many steps of a panel of B are packed in one call, which Go
+// cannot preempt: at 32 columns of fp16, 64 kB.
+const packSteps = 1024
 
 // product is one call of Gemm under way: what its threads share. Products are
 // used again, with the memory they hold.
 type product struct {
 	GemmArgs
 	kernel  *micro.Kernel
+	kc      int
 	threads int
 	own     *pool[workspace] // what each thread has for itself
 
-	mc, pieceCols, packCols int // the rows and columns of one task, and the columns of one to pack
-	columnBlocks            int // tasks across
+	// The columns of B and C under way: cols of them from j0.
+	j0, cols int
+	b        []float32 // B's, in panels of NR columns and all of k
 
-	// The block of B under way: depth rows from k0, cols columns from j0.
-	k0, depth, j0, cols int
-	b                   []float32     // packed
-	c, sums             tensor.Matrix // of C, m×cols, and where its partial sums are
-	sumsMemory          []float32
+	packCols     int // the columns of a task that packs B
+	mc, nc       int // the rows and columns of a task that computes C
+	columnBlocks int // such tasks across
 
 	next    atomic.Int64 // the next task to hand out
 	helpers sync.WaitGroup
@@ -115,57 +119,91 @@ type product struct {
 func (e *Engine) multiply(g GemmArgs, plan *plan, threads int) {
 	p := e.products.get()
 	p.GemmArgs, p.kernel, p.threads, p.own = g, &plan.kernel, threads, &e.workspaces
-	nr := p.kernel.NR
+	nr, block := p.kernel.NR, plan.blocking
 	m, n, k := g.C.Rows, g.C.Cols, g.A.Cols
-	nc := split(n, plan.blocking.NC, nr)
-	kc := split(k, plan.blocking.KC, 1)
+	p.kc = split(k, block.KC, 1)
 	// As many blocks of rows for each thread as for any other and, where there
-	// are too few rows for that, several pieces of each block's columns.
-	p.mc = split(m, ceilDiv(m, roundUp(ceilDiv(m, plan.blocking.MC), threads)), rowUnit)
+	// are too few rows for that, more blocks of columns.
+	p.mc = split(m, ceilDiv(m, roundUp(ceilDiv(m, block.MC), threads)), rowUnit)
 	rowBlocks := ceilDiv(m, p.mc)
-	pieces := ceilDiv(threads, rowBlocks)
-	p.b = grow(p.b, kc*roundUp(min(nc, n), nr))
+	atOnce := split(n, max(block.B/k, nr), nr)
+	p.b = grow(p.b, k*roundUp(min(atOnce, n), nr))
 
-	for p.j0 = 0; p.j0 < n; p.j0 += nc {
-		p.cols = min(nc, n-p.j0)
-		p.c = g.C.Block(0, p.j0, m, p.cols)
-		p.sums = p.c
-		if p.c.F16 != nil { // which cannot hold partial sums, so they have a place of their own
-			p.sumsMemory = grow(p.sumsMemory, m*p.cols)
-			p.sums = tensor.MatrixF32(p.sumsMemory, m, p.cols)
-		}
+	for p.j0 = 0; p.j0 < n; p.j0 += atOnce {
+		p.cols = min(atOnce, n-p.j0)
 		p.packCols = split(p.cols, ceilDiv(p.cols, threads), nr)
-		p.pieceCols = split(p.cols, ceilDiv(p.cols, pieces), nr)
-		p.columnBlocks = ceilDiv(p.cols, p.pieceCols)
-
-		for p.k0 = 0; p.k0 < k; p.k0 += kc {
-			p.depth = min(kc, k-p.k0)
-			p.parallel(ceilDiv(p.cols, p.packCols), (*product).packB)
-			p.parallel(rowBlocks*p.columnBlocks, (*product).computeBlock)
-		}
+		p.nc = split(p.cols, min(block.NC, ceilDiv(p.cols, ceilDiv(threads, rowBlocks))), nr)
+		p.columnBlocks = ceilDiv(p.cols, p.nc)
+		p.parallel(ceilDiv(p.cols, p.packCols), (*product).packB)
+		p.parallel(rowBlocks*p.columnBlocks, (*product).computeBlock)
 	}
-	p.GemmArgs, p.c, p.sums = GemmArgs{}, tensor.Matrix{}, tensor.Matrix{} // keep no one's memory alive
+	p.GemmArgs = GemmArgs{} // keep no one's memory alive
 	e.products.put(p)
 }
 
-// packB packs a share of the columns of the block of B.
+// packB packs a share of the columns of B.
 func (p *product) packB(task int, _ *workspace) {
-	nr := p.kernel.NR
+	nr, k := p.kernel.NR, p.B.Rows
 	from := task * p.packCols
 	to := min(from+p.packCols, p.cols)
 	for j := from; j < to; j += nr {
 		width := min(nr, to-j)
-		panel := p.b[j*p.depth:][:p.depth*nr]
+		panel := p.b[j*k:][:k*nr]
 		if width < nr { // what a kernel reads beyond the edge shall not be slow
 			clear(panel)
 		}
-		p.kernel.Pack(panel, nr, p.B.Block(p.k0, p.j0+j, p.depth, width))
+		for q := 0; q < k; q += packSteps {
+			p.kernel.Pack(panel[q*nr:], nr, p.B.Block(q, p.j0+j, min(packSteps, k-q), width))
+		}
+	}
+}
+
+// computeBlock computes a block of C: a chain of products, each continuing the
+// sums of the one before.
+func (p *product) computeBlock(task int, own *workspace) {
+	nr, k := p.kernel.NR, p.A.Cols
+	i, j := task/p.columnBlocks*p.mc, task%p.columnBlocks*p.nc
+	rows, cols := min(p.mc, p.C.Rows-i), min(p.nc, p.cols-j)
+	c := p.C.Block(i, p.j0+j, rows, cols)
+	sums := c
+	if c.F16 != nil { // which cannot hold partial sums
+		own.sums = grow(own.sums, rows*cols)
+		sums = tensor.MatrixF32(own.sums, rows, cols)
+		if p.Accumulate {
+			for r := range rows {
+				c.LoadRow(sums.F32[r*cols:], r)
+			}
+		}
+	}
+	own.a = grow(own.a, roundUp(rows, aBand)*(p.kc+aPad))
+	for k0 := 0; k0 < k; k0 += p.kc {
+		depth := min(p.kc, k-k0)
+		a := packA(own.a, p.kernel, p.A.Block(i, k0, rows, depth))
+		for jj := 0; jj < cols; jj += nr {
+			panel := p.b[(j+jj)*k+k0*nr:][:depth*nr]
+			multiplyPanel(sums.Block(0, jj, rows, min(nr, cols-jj)), &a, panel, p.kernel, k0 > 0 || p.Accumulate)
+		}
+	}
+	if c.F16 != nil {
+		for r := range rows {
+			c.StoreRow(sums.F32[r*cols:], r)
+		}
+	}
+}
+
+// multiplyPanel multiplies a block of A by a panel of B, which is in the L1
+// cache meanwhile. c is fp32.
+func multiplyPanel(c tensor.Matrix, a *blockA, panel []float32, kern *micro.Kernel, accumulate bool) {
+	for i := 0; i < c.Rows; i += kern.MR {
+		kern.Func(a.depth, a.from(i), a.row, a.col, panel, c.F32[i*c.Stride:], c.Stride,
+			min(kern.MR, c.Rows-i), c.Cols, accumulate)
 	}
 }
 
 // blockA is a block of A as kernels read it: element (i, q) is at
 //
-//	a[i/aBand·aBand·depth + (i%aBand)·row + q·col]
+//	a[i/aBand·aBand·depth + (i%aBand)·row + q·col]   if it was transposed
+//	a[i·row + q]                                     if not
 type blockA struct {
 	a        []float32
 	row, col int
@@ -200,42 +238,4 @@ func (b *blockA) from(i int) []float32 {
 		return b.a[i*b.row:]
 	}
 	return b.a[i/aBand*aBand*b.depth+i%aBand:]
-}
-
-// computeBlock adds to a block of C what the block of B contributes.
-func (p *product) computeBlock(task int, own *workspace) {
-	i, j := task/p.columnBlocks*p.mc, task%p.columnBlocks*p.pieceCols
-	rows, cols := min(p.mc, p.C.Rows-i), min(p.pieceCols, p.cols-j)
-	first, last := p.k0 == 0, p.k0+p.depth == p.A.Cols
-
-	own.a = grow(own.a, roundUp(rows, aBand)*(p.depth+aPad))
-	a := packA(own.a, p.kernel, p.A.Block(i, p.k0, rows, p.depth))
-
-	target := p.sums.Block(i, j, rows, cols)
-	if p.c.F16 != nil && first && p.Accumulate {
-		source := p.c.Block(i, j, rows, cols)
-		for r := range rows {
-			source.LoadRow(target.F32[r*target.Stride:], r)
-		}
-	}
-	multiplyBlock(target, a, p.b[j*p.depth:], p.kernel, !first || p.Accumulate)
-	if p.c.F16 != nil && last {
-		result := p.c.Block(i, j, rows, cols)
-		for r := range rows {
-			result.StoreRow(target.F32[r*target.Stride:], r)
-		}
-	}
-}
-
-// multiplyBlock runs the kernel over all pairs of a panel of B, which is in the
-// L1 cache meanwhile, and a few rows of A. c is fp32.
-func multiplyBlock(c tensor.Matrix, a blockA, b []float32, kern *micro.Kernel, accumulate bool) {
-	mr, nr := kern.MR, kern.NR
-	for j := 0; j < c.Cols; j += nr {
-		panel := b[j*a.depth : (j+nr)*a.depth]
-		for i := 0; i < c.Rows; i += mr {
-			kern.Func(a.depth, a.from(i), a.row, a.col, panel, c.F32[i*c.Stride+j:], c.Stride,
-				min(mr, c.Rows-i), min(nr, c.Cols-j), accumulate)
-		}
-	}
 }

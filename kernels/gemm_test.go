@@ -159,7 +159,7 @@ func engines(t testing.TB) []*kernels.Engine {
 	for _, tier := range kernels.Supported() {
 		for _, threads := range []int{1, 2, 3} {
 			all = append(all, engine(t, kernels.Config{Kernel: tier, Threads: threads}),
-				engine(t, kernels.Config{Kernel: tier, Threads: threads, Blocking: kernels.Blocking{MC: 7, KC: 5, NC: 18}, SerialBelow: 1}))
+				engine(t, kernels.Config{Kernel: tier, Threads: threads, Blocking: kernels.Blocking{MC: 7, KC: 5, NC: 18, B: 90}, SerialBelow: 1}))
 		}
 	}
 	return all

@@ -13,12 +13,13 @@
 // # How a product is computed
 //
 // The loops are those of Goto and van de Geijn ("Anatomy of High-Performance
-// Matrix Multiplication", ACM TOMS 34(3), 2008). B is cut into blocks of KC×NC,
-// A into blocks of MC×KC; both are widened to fp32, B into panels as wide as
-// the kernel's tile; and the kernel runs over all pairs of a panel of B and a
-// few rows of A. Blocks over k are taken in order, each continuing the partial
-// sums of the one before. Threads share a packed block of B and split its rows
-// and columns of C, never k.
+// Matrix Multiplication", ACM TOMS 34(3), 2008), in another order. First B is
+// widened to fp32 and packed into panels as wide as the kernel's tile, all of k
+// deep. Then blocks of C are computed, MC×NC each, by whichever thread is free:
+// KC steps at a time a block of A is widened, and the kernel runs over all
+// pairs of a panel of B and a few rows of A. Blocks over k are taken in order,
+// each continuing the partial sums of the one before, which stay in the L2
+// cache. Threads split the rows and columns of C, never k.
 package kernels
 
 import (

@@ -25,7 +25,8 @@ func (p *product) work(tasks int, do func(p *product, task int, own *workspace))
 
 // workspace is the memory that one thread needs for one product.
 type workspace struct {
-	a []float32 // a block of A
+	a    []float32 // a block of A
+	sums []float32 // a block of C, where that is fp16
 }
 
 // pool keeps the values that nobody is using, so that after the first few

@@ -75,7 +75,7 @@ func (c *infoCmd) Run(e *env) error {
 	row("chosen", "%s; %d threads", chosen, i.Threads)
 	for _, d := range []string{"fp16", "fp32"} {
 		b := i.Blocking[d]
-		row("  "+d, "%s, blocks MC %d, KC %d, NC %d", i.KernelNames[d], b.MC, b.KC, b.NC)
+		row("  "+d, "%s, blocks of %d×%d, %d steps at a time, %s of B packed", i.KernelNames[d], b.MC, b.NC, b.KC, kib(4*b.B))
 	}
 	row("features", "%s", strings.Join(i.Features, " "))
 	return w.Flush()
