@@ -2,8 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"sync"
-	"sync/atomic"
 
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -47,11 +45,12 @@ func (e *Engine) Gemm(g GemmArgs) {
 		}
 		return
 	}
-	threads := e.threads
-	if g.C.Rows*g.C.Cols*k < e.serial {
-		threads = 1
+	if e.threads > 1 && g.C.Rows*g.C.Cols*k >= e.serial && e.crew.busy.TryLock() {
+		defer e.crew.busy.Unlock()
+		e.multiply(g, e.plan(g.A.DType()), e.threads, e.crew)
+	} else {
+		e.multiply(g, e.plan(g.A.DType()), 1, nil)
 	}
-	e.multiply(g, e.plan(g.A.DType()), threads)
 }
 
 func (g *GemmArgs) check() error {
@@ -89,18 +88,18 @@ func zero(c tensor.Matrix) {
 // shares are even, and enough for a kernel to be fast with.
 const rowUnit = 4
 
-// packSteps is how many steps of a panel of B are packed in one call, which Go
-// cannot preempt: at 32 columns of fp16, 64 kB.
-const packSteps = 1024
+// packSteps is how many rows of B are packed at a time, across all panels of a
+// task: few enough that their lines stay in the L1 cache until the last of the
+// panels has taken its part of them.
+const packSteps = 16
 
 // product is one call of Gemm under way: what its threads share. Products are
 // used again, with the memory they hold.
 type product struct {
 	GemmArgs
-	kernel  *micro.Kernel
-	kc      int
-	threads int
-	own     *pool[workspace] // what each thread has for itself
+	kernel *micro.Kernel
+	kc     int
+	own    *pool[workspace] // what each thread has for itself
 
 	// The columns of B and C under way: cols of them from j0.
 	j0, cols int
@@ -109,16 +108,14 @@ type product struct {
 	packCols     int // the columns of a task that packs B
 	mc, nc       int // the rows and columns of a task that computes C
 	columnBlocks int // such tasks across
-
-	next    atomic.Int64 // the next task to hand out
-	helpers sync.WaitGroup
 }
 
-// multiply runs the loops around the kernel. C is not transposed, and no
-// dimension is zero.
-func (e *Engine) multiply(g GemmArgs, plan *plan, threads int) {
+// multiply runs the loops around the kernel, for so many threads: the caller's
+// and those of helpers, which may be nil. C is not transposed, and no dimension
+// is zero.
+func (e *Engine) multiply(g GemmArgs, plan *plan, threads int, helpers *crew) {
 	p := e.products.get()
-	p.GemmArgs, p.kernel, p.threads, p.own = g, &plan.kernel, threads, &e.workspaces
+	p.GemmArgs, p.kernel, p.own = g, &plan.kernel, &e.workspaces
 	nr, block := p.kernel.NR, plan.blocking
 	m, n, k := g.C.Rows, g.C.Cols, g.A.Cols
 	p.kc = split(k, block.KC, 1)
@@ -134,8 +131,8 @@ func (e *Engine) multiply(g GemmArgs, plan *plan, threads int) {
 		p.packCols = split(p.cols, ceilDiv(p.cols, threads), nr)
 		p.nc = split(p.cols, min(block.NC, ceilDiv(p.cols, ceilDiv(threads, rowBlocks))), nr)
 		p.columnBlocks = ceilDiv(p.cols, p.nc)
-		p.parallel(ceilDiv(p.cols, p.packCols), (*product).packB)
-		p.parallel(rowBlocks*p.columnBlocks, (*product).computeBlock)
+		helpers.run(p, ceilDiv(p.cols, p.packCols), (*product).packB)
+		helpers.run(p, rowBlocks*p.columnBlocks, (*product).computeBlock)
 	}
 	p.GemmArgs = GemmArgs{} // keep no one's memory alive
 	e.products.put(p)
@@ -146,14 +143,16 @@ func (p *product) packB(task int, _ *workspace) {
 	nr, k := p.kernel.NR, p.B.Rows
 	from := task * p.packCols
 	to := min(from+p.packCols, p.cols)
-	for j := from; j < to; j += nr {
-		width := min(nr, to-j)
-		panel := p.b[j*k:][:k*nr]
-		if width < nr { // what a kernel reads beyond the edge shall not be slow
-			clear(panel)
-		}
-		for q := 0; q < k; q += packSteps {
-			p.kernel.Pack(panel[q*nr:], nr, p.B.Block(q, p.j0+j, min(packSteps, k-q), width))
+	if ragged := (to - from) % nr; ragged != 0 { // what a kernel reads beyond the edge shall not be slow
+		clear(p.b[(to-ragged)*k:][:k*nr])
+	}
+	steps := packSteps
+	if p.B.Trans { // a panel has whole rows of what is stored
+		steps = k
+	}
+	for q := 0; q < k; q += steps {
+		for j := from; j < to; j += nr {
+			p.kernel.Pack(p.b[j*k+q*nr:], nr, p.B.Block(q, p.j0+j, min(steps, k-q), min(nr, to-j)))
 		}
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
@@ -244,6 +246,49 @@ func TestGemmEmpty(t *testing.T) {
 				check(t, []*kernels.Engine{e}, problem{m: 3, n: 0, k: 2, operands: tensor.F16, result: result, accumulate: accumulate, mix: kerneltest.Mixes[0]})
 			}
 		}
+	}
+}
+
+// Helpers that have gone to sleep wake up, whatever GOMAXPROCS is by then.
+func TestHelpersWakeUp(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	e := engine(t, kernels.Config{Threads: 4, SerialBelow: 1})
+	for i, procs := range []int{4, 1, 2, 8, 1, 4} {
+		runtime.GOMAXPROCS(procs)
+		check(t, []*kernels.Engine{e}, problem{m: 100, n: 90, k: 50 + i, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0], seed: uint64(i)})
+		time.Sleep(5 * time.Millisecond) // far longer than they look for work
+	}
+}
+
+// The goroutines of an engine end with it.
+func TestHelpersEnd(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 10 {
+		e := engine(t, kernels.Config{Threads: 4, SerialBelow: 1})
+		check(t, []*kernels.Engine{e}, problem{m: 100, n: 90, k: 50, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0]})
+	}
+	if n := runtime.NumGoroutine(); n < before+3 {
+		t.Errorf("%d goroutines, %d before: there are no helpers to end", n, before)
+	}
+	for range 1000 {
+		runtime.GC()
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Errorf("%d goroutines are left, %d were there before", runtime.NumGoroutine(), before)
+}
+
+// A product that is computed by several threads allocates nothing either.
+func TestGemmAllocatesNothing(t *testing.T) {
+	e := engine(t, kernels.Config{Threads: 3, SerialBelow: 1})
+	g := problem{m: 100, n: 90, k: 50, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0]}.args()
+	for range 20 {
+		e.Gemm(g)
+	}
+	if n := testing.AllocsPerRun(50, func() { e.Gemm(g) }); n != 0 {
+		t.Errorf("a product allocates %v times", n)
 	}
 }
 

@@ -58,7 +58,8 @@ type Config struct {
 	Kernel string
 
 	// Threads is the number of threads that work on one product, the caller's
-	// included. 0 means GOMAXPROCS at the time of [New].
+	// included. 0 means GOMAXPROCS at the time of [New]. The others are
+	// goroutines of the engine, which end when it is garbage.
 	Threads int
 
 	// Blocking and SerialBelow are for experiments and tests; they never change
@@ -70,12 +71,12 @@ type Config struct {
 	SerialBelow int
 }
 
-// DefaultSerialBelow is about where two threads begin to be faster than one: a
-// product of this size takes one core some 50 µs, and waking another thread
-// and waiting for it takes tens of them. (Two cores of a Zen 5, by `halfgrad
-// bench gemm` at --threads 1 and 2: 128×64×64 takes 18 and 19 µs, 128×128×128
-// 54 and 56, 256×256×256 362 and 258.)
-const DefaultSerialBelow = 1 << 21
+// DefaultSerialBelow is about where two threads begin to be faster than one:
+// a helper that is awake comes within a microsecond, and there are two phases.
+// (Two cores of a Zen 5, by `halfgrad bench gemm` at --threads 1 and 2, the
+// latter with this constant at 1: 64×64×64 takes 5.8 and 4.4 µs on avx2, 3.5
+// and 5.0 on avx512; 128×64×64 10.9 and 7.0, 6.2 and 4.7.)
+const DefaultSerialBelow = 1 << 18
 
 // Engine multiplies matrices. It is safe for use by several goroutines at once.
 type Engine struct {
@@ -83,6 +84,7 @@ type Engine struct {
 	threads    int
 	serial     int // Config.SerialBelow
 	f16, f32   plan
+	crew       *crew // nil with one thread
 	products   pool[product]
 	workspaces pool[workspace]
 }
@@ -141,6 +143,10 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{tier: name, threads: cfg.Threads, serial: cmp.Or(cfg.SerialBelow, DefaultSerialBelow)}
 	if e.threads == 0 {
 		e.threads = runtime.GOMAXPROCS(0)
+	}
+	if e.threads > 1 {
+		e.crew = newCrew(e.threads - 1)
+		runtime.AddCleanup(e, (*crew).close, e.crew)
 	}
 	caches := MachineCaches()
 	for _, p := range []struct {
