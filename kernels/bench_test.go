@@ -28,3 +28,32 @@ func BenchmarkGemm(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkBlocking is how the constants of blockingFor were chosen: each block
+// size on its own, the others as derived. Run it several times, by turns:
+//
+//	go test ./kernels -run '^$' -bench Blocking -count 10
+func BenchmarkBlocking(b *testing.B) {
+	for _, shape := range [][3]int{{1024, 1024, 1024}, {2048, 2048, 2048}, {512, 3072, 768}} {
+		m, n, k := shape[0], shape[1], shape[2]
+		for _, tier := range kernels.Supported() {
+			if tier == "generic" {
+				continue
+			}
+			for _, blocking := range []kernels.Blocking{
+				{}, {KC: 192}, {KC: 256}, {KC: 512}, {KC: 768}, {NC: 256}, {NC: 1024}, {MC: 72}, {MC: 288}, {B: 1 << 19}, {B: 1 << 21},
+			} {
+				e := engine(b, kernels.Config{Kernel: tier, Threads: 1, Blocking: blocking})
+				name := fmt.Sprintf("m=%d/n=%d/k=%d/kernel=%s/MC=%d/KC=%d/NC=%d/B=%d", m, n, k, e.KernelName(tensor.F16),
+					e.Blocking(tensor.F16).MC, e.Blocking(tensor.F16).KC, e.Blocking(tensor.F16).NC, e.Blocking(tensor.F16).B)
+				b.Run(name, func(b *testing.B) {
+					g := problem{m: m, n: n, k: k, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0]}.args()
+					for b.Loop() {
+						e.Gemm(g)
+					}
+					b.ReportMetric(2*float64(m*n*k)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOPS")
+				})
+			}
+		}
+	}
+}
