@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -13,56 +14,85 @@ type GemmArgs struct {
 	// of one type, fp16 or fp32; C may be of either. C overlaps neither A nor B.
 	C, A, B tensor.Matrix
 
+	// Packed is B's place for a B that was packed before; B is not looked at
+	// then, and C may not be transposed.
+	Packed *Packed
+
 	// Accumulate makes it C += A·B: the chain of additions of each element
 	// starts at C's value instead of zero.
 	Accumulate bool
+
+	// What follows is done to the sums before they are stored, in this order,
+	// each operation rounded to float32.
+	Scale float32   // a factor; 0 stands for 1
+	Bias  []float32 // n values, added to every row; nil for none
+	ReLU  bool      // x ≤ 0 becomes +0; a NaN stays
+
+	// Check asks whether all of C, as stored, is finite.
+	Check bool
 }
 
 // Gemm computes a matrix product. Element (i, j) of the result is
 //
 //	acc := float32(0)                      // or C[i,j], widened, to accumulate
 //	for p := range k { acc = fma(A[i,p], B[p,j], acc) }
+//	acc = acc*Scale                        // and so on, where these are asked for
+//	acc = acc + Bias[j]
+//	if ReLU && acc <= 0 { acc = 0 }
 //	C[i,j] = acc                           // rounded to nearest even if C is fp16
 //
-// in exactly this order on every tier, with any number of threads.
+// in exactly this order on every tier, with any number of threads. The result
+// is false if Check is set and an element of C is an infinity or a NaN.
 //
 // It panics if the shapes do not fit each other or a matrix is not what it
 // says (see [tensor.Matrix.Check]): those are mistakes of the program.
-func (e *Engine) Gemm(g GemmArgs) {
+func (e *Engine) Gemm(g GemmArgs) (finite bool) {
 	if err := g.check(); err != nil {
 		panic("kernels: Gemm: " + err.Error())
 	}
+	if g.Scale == 0 {
+		g.Scale = 1
+	}
+	p := e.products.get()
+	p.GemmArgs, p.n, p.k = g, g.C.Cols, g.A.Cols
 	if g.C.Trans { // Cᵀ = Bᵀ·Aᵀ, the same products in the same order
-		g.C, g.A, g.B = g.C.T(), g.B.T(), g.A.T()
+		p.C, p.A, p.B, p.n = g.C.T(), g.B.T(), g.A.T(), g.C.Rows
 	}
-	if g.C.Rows == 0 || g.C.Cols == 0 {
-		return
-	}
-	k := g.A.Cols
-	if k == 0 {
-		if !g.Accumulate {
-			zero(g.C)
+	p.byRow = g.C.Trans
+	p.elementwise = &e.elementwise
+	p.plan = e.plan(g.A.DType())
+	p.overflow.Store(false)
+	if p.C.Rows > 0 && p.n > 0 {
+		helpers := e.hire(p.C.Rows*p.n*p.k >= e.serial)
+		if p.C.Rows <= thinRows && (p.Packed != nil || !p.B.Trans) {
+			e.multiplyThin(p, helpers)
+		} else {
+			e.multiply(p, helpers)
 		}
-		return
+		helpers.release()
 	}
-	if e.threads > 1 && g.C.Rows*g.C.Cols*k >= e.serial && e.crew.busy.TryLock() {
-		defer e.crew.busy.Unlock()
-		e.multiply(g, e.plan(g.A.DType()), e.threads, e.crew)
-	} else {
-		e.multiply(g, e.plan(g.A.DType()), 1, nil)
-	}
+	p.GemmArgs = GemmArgs{} // keep no one's memory alive
+	finite = !p.overflow.Load()
+	e.products.put(p)
+	return finite
 }
 
 func (g *GemmArgs) check() error {
+	a, b, c := g.A, g.B, g.C
+	if g.Packed != nil {
+		b = g.Packed.shape()
+		if c.Trans {
+			return fmt.Errorf("matrix C is transposed and B is packed: want it as it is")
+		}
+	}
 	for _, m := range []struct {
 		name   string
 		matrix tensor.Matrix
-	}{{"A", g.A}, {"B", g.B}, {"C", g.C}} {
+	}{{"A", a}, {"B", b}, {"C", c}} {
 		if err := m.matrix.Check(m.name); err != nil {
 			return err
 		}
 	}
-	a, b, c := g.A, g.B, g.C
 	if a.Cols != b.Rows || a.Rows != c.Rows || b.Cols != c.Cols {
 		return fmt.Errorf("matrix A is %d×%d, B is %d×%d and C is %d×%d: want m×k, k×n and m×n",
 			a.Rows, a.Cols, b.Rows, b.Cols, c.Rows, c.Cols)
@@ -70,18 +100,10 @@ func (g *GemmArgs) check() error {
 	if a.F16 != nil && b.F32 != nil || a.F32 != nil && b.F16 != nil {
 		return fmt.Errorf("matrix A is %v and B is %v: want one type", a.DType(), b.DType())
 	}
-	return nil
-}
-
-func zero(c tensor.Matrix) {
-	for i := range c.Rows {
-		from, to := i*c.Stride, i*c.Stride+c.Cols
-		if c.F16 != nil {
-			clear(c.F16[from:to])
-		} else {
-			clear(c.F32[from:to])
-		}
+	if g.Bias != nil && len(g.Bias) != c.Cols {
+		return fmt.Errorf("a bias of %d values and a matrix C of %d columns: want one each", len(g.Bias), c.Cols)
 	}
+	return nil
 }
 
 // rowUnit is what the rows of a task are a multiple of: less than MR, so that
@@ -96,117 +118,210 @@ const packSteps = 16
 // product is one call of Gemm under way: what its threads share. Products are
 // used again, with the memory they hold.
 type product struct {
-	GemmArgs
-	kernel *micro.Kernel
-	kc     int
-	own    *pool[workspace] // what each thread has for itself
+	GemmArgs // C is not transposed
+	n, k     int
+	byRow    bool // Bias has a value for each row, not for each column
+
+	*plan
+	elementwise *micro.Elementwise
+	overflow    atomic.Bool // whether something that is not finite was stored, if Check asks
+
+	kc      int
+	inPlace bool // operands are read where they are, as far as possible
 
 	// The columns of B and C under way: cols of them from j0.
 	j0, cols int
+	a        []float32 // all of A, for a thin product that cannot use it as it is
 	b        []float32 // B's, in panels of NR columns and all of k
 
-	packCols     int // the columns of a task that packs B
-	mc, nc       int // the rows and columns of a task that computes C
-	columnBlocks int // such tasks across
+	packFrom, packCols int // the first column to pack, and the columns of a task that packs B
+	mc, nc             int // the rows and columns of a task that computes C
+	columnBlocks       int // such tasks across
 }
 
-// multiply runs the loops around the kernel, for so many threads: the caller's
-// and those of helpers, which may be nil. C is not transposed, and no dimension
-// is zero.
-func (e *Engine) multiply(g GemmArgs, plan *plan, threads int, helpers *crew) {
-	p := e.products.get()
-	p.GemmArgs, p.kernel, p.own = g, &plan.kernel, &e.workspaces
-	nr, block := p.kernel.NR, plan.blocking
-	m, n, k := g.C.Rows, g.C.Cols, g.A.Cols
-	p.kc = split(k, block.KC, 1)
+// multiply runs the loops around the kernel. No dimension of C is zero.
+func (e *Engine) multiply(p *product, helpers *crew) {
+	nr, threads := p.kernel.NR, helpers.threads()
+	m, n, k := p.C.Rows, p.n, p.k
+	p.kc = split(max(k, 1), p.blocking.KC, 1)
+	p.inPlace = p.A.F32 != nil && m*k+k*n <= p.inPlaceBelow
+	mc := p.blocking.MC
+	if n <= nr {
+		// Nothing of A is used twice: better that it is still in L1 when it is used.
+		mc = min(mc, max(roundDown(p.narrow/(p.kc+aPad), p.kernel.MR), p.kernel.MR))
+	}
 	// As many blocks of rows for each thread as for any other and, where there
 	// are too few rows for that, more blocks of columns.
-	p.mc = split(m, ceilDiv(m, roundUp(ceilDiv(m, block.MC), threads)), rowUnit)
+	p.mc = split(m, ceilDiv(m, roundUp(ceilDiv(m, mc), threads)), rowUnit)
 	rowBlocks := ceilDiv(m, p.mc)
-	atOnce := split(n, max(block.B/k, nr), nr)
+	atOnce := split(n, max(p.blocking.B/max(k, 1), nr), nr)
 	p.b = grow(p.b, k*roundUp(min(atOnce, n), nr))
 
 	for p.j0 = 0; p.j0 < n; p.j0 += atOnce {
 		p.cols = min(atOnce, n-p.j0)
-		p.packCols = split(p.cols, ceilDiv(p.cols, threads), nr)
-		p.nc = split(p.cols, min(block.NC, ceilDiv(p.cols, ceilDiv(threads, rowBlocks))), nr)
+		p.packFrom = 0
+		if p.inPlace && p.Packed == nil && !p.B.Trans {
+			p.packFrom = roundDown(p.cols, nr) // all but what would be read beyond its end
+		}
+		if toPack := p.cols - p.packFrom; toPack > 0 {
+			p.packCols = split(toPack, ceilDiv(toPack, threads), nr)
+			e.run(helpers, ceilDiv(toPack, p.packCols), (*packing)(p))
+		}
+		p.nc = split(p.cols, min(p.blocking.NC, micro.MostElements, ceilDiv(p.cols, ceilDiv(threads, rowBlocks))), nr)
 		p.columnBlocks = ceilDiv(p.cols, p.nc)
-		helpers.run(p, ceilDiv(p.cols, p.packCols), (*product).packB)
-		helpers.run(p, rowBlocks*p.columnBlocks, (*product).computeBlock)
+		e.run(helpers, rowBlocks*p.columnBlocks, (*computing)(p))
 	}
-	p.GemmArgs = GemmArgs{} // keep no one's memory alive
-	e.products.put(p)
 }
 
-// packB packs a share of the columns of B.
-func (p *product) packB(task int, _ *workspace) {
-	nr, k := p.kernel.NR, p.B.Rows
-	from := task * p.packCols
+// packing is the job of packing B: a task is a share of its columns.
+type packing product
+
+func (p *packing) do(task int, _ *workspace) {
+	nr, k := p.kernel.NR, p.k
+	from := p.packFrom + task*p.packCols
 	to := min(from+p.packCols, p.cols)
 	if ragged := (to - from) % nr; ragged != 0 { // what a kernel reads beyond the edge shall not be slow
 		clear(p.b[(to-ragged)*k:][:k*nr])
 	}
 	steps := packSteps
 	if p.B.Trans { // a panel has whole rows of what is stored
-		steps = k
+		steps = max(k, 1)
 	}
 	for q := 0; q < k; q += steps {
 		for j := from; j < to; j += nr {
-			p.kernel.Pack(p.b[j*k+q*nr:], nr, p.B.Block(q, p.j0+j, min(steps, k-q), min(nr, to-j)))
+			p.kernel.Pack(p.b[j*k+q*nr:], nr, (*product)(p).blockB(q, p.j0+j, min(steps, k-q), min(nr, to-j)))
 		}
 	}
 }
 
-// computeBlock computes a block of C: a chain of products, each continuing the
-// sums of the one before.
-func (p *product) computeBlock(task int, own *workspace) {
-	nr, k := p.kernel.NR, p.A.Cols
+// blockB returns a part of B, of columns that lie together if B is packed.
+func (p *product) blockB(i, j, rows, cols int) tensor.Matrix {
+	if p.Packed != nil {
+		return p.Packed.block(i, j, rows, cols)
+	}
+	return p.B.Block(i, j, rows, cols)
+}
+
+// computing is the job of computing C: a task is a block of it, and a chain of
+// products, each continuing the sums of the one before.
+type computing product
+
+func (p *computing) do(task int, own *workspace) {
+	nr := p.kernel.NR
 	i, j := task/p.columnBlocks*p.mc, task%p.columnBlocks*p.nc
 	rows, cols := min(p.mc, p.C.Rows-i), min(p.nc, p.cols-j)
 	c := p.C.Block(i, p.j0+j, rows, cols)
-	sums := c
-	if c.F16 != nil { // which cannot hold partial sums
-		own.sums = grow(own.sums, rows*cols)
-		sums = tensor.MatrixF32(own.sums, rows, cols)
-		if p.Accumulate {
-			for r := range rows {
-				c.LoadRow(sums.F32[r*cols:], r)
-			}
-		}
-	}
-	own.a = grow(own.a, roundUp(rows, aBand)*(p.kc+aPad))
-	for k0 := 0; k0 < k; k0 += p.kc {
-		depth := min(p.kc, k-k0)
-		a := packA(own.a, p.kernel, p.A.Block(i, k0, rows, depth))
+	sums := (*product)(p).sums(c, own)
+	for k0 := 0; k0 == 0 || k0 < p.k; k0 += p.kc {
+		depth := min(p.kc, p.k-k0)
+		a := (*product)(p).blockA(i, k0, rows, depth, own)
 		for jj := 0; jj < cols; jj += nr {
-			panel := p.b[(j+jj)*k+k0*nr:][:depth*nr]
-			multiplyPanel(sums.Block(0, jj, rows, min(nr, cols-jj)), &a, panel, p.kernel, k0 > 0 || p.Accumulate)
+			panel, row := p.b[min((j+jj)*p.k+k0*nr, len(p.b)):], nr
+			if j+jj < p.packFrom {
+				panel, row = p.B.F32[k0*p.B.Stride+p.j0+j+jj:], p.B.Stride
+			}
+			multiplyPanel(sums.Block(0, jj, rows, min(nr, cols-jj)), &a, panel, row, &p.kernel, k0 > 0 || p.Accumulate)
 		}
 	}
-	if c.F16 != nil {
-		for r := range rows {
-			c.StoreRow(sums.F32[r*cols:], r)
-		}
-	}
+	(*product)(p).finish(c, sums, i, p.j0+j, own)
 }
 
 // multiplyPanel multiplies a block of A by a panel of B, which is in the L1
 // cache meanwhile. c is fp32.
-func multiplyPanel(c tensor.Matrix, a *blockA, panel []float32, kern *micro.Kernel, accumulate bool) {
+func multiplyPanel(c tensor.Matrix, a *blockA, panel []float32, row int, kern *micro.Kernel, accumulate bool) {
 	for i := 0; i < c.Rows; i += kern.MR {
-		kern.Func(a.depth, a.from(i), a.row, a.col, panel, c.F32[i*c.Stride:], c.Stride,
+		kern.Func(a.depth, a.from(i), a.row, a.col, panel, row, c.F32[i*c.Stride:], c.Stride,
 			min(kern.MR, c.Rows-i), c.Cols, accumulate)
+	}
+}
+
+// thinRows is the most rows of a product that reads B where it is: up to there
+// packing B does not pay.
+const thinRows = 8
+
+// thinSteps is how deep a part of B a thin product goes through at a time: with
+// the columns of a panel of a packed matrix it is half of a small L2 cache, so
+// that it is still there for the next few of its columns.
+const thinSteps = 512
+
+// multiplyThin is multiply for at most thinRows rows and a B that is not
+// transposed.
+func (e *Engine) multiplyThin(p *product, helpers *crew) {
+	if p.A.F32 == nil || p.A.Trans {
+		p.a = grow(p.a, p.A.Rows*p.k)
+		p.kernel.Pack(p.a, p.k, p.A)
+		p.A = tensor.MatrixF32(p.a, p.A.Rows, p.k)
+	}
+	e.run(helpers, ceilDiv(p.n, packedCols), (*thin)(p))
+}
+
+// thin is the job of computing a thin C: a task is a few of its columns.
+type thin product
+
+func (p *thin) do(task int, own *workspace) {
+	j := task * packedCols
+	cols := min(packedCols, p.n-j)
+	c := p.C.Block(0, j, p.C.Rows, cols)
+	sums := (*product)(p).sums(c, own)
+	for k0 := 0; k0 == 0 || k0 < p.k; k0 += thinSteps {
+		b := (*product)(p).blockB(k0, j, min(thinSteps, p.k-k0), cols)
+		p.kernel.Thin(p.A.F32[min(k0, len(p.A.F32)):], p.A.Stride, b, sums.F32, sums.Stride, c.Rows, k0 > 0 || p.Accumulate)
+	}
+	(*product)(p).finish(c, sums, 0, j, own)
+}
+
+// sums returns where the sums of a block of C are kept, which is C itself if it
+// can hold them.
+func (p *product) sums(c tensor.Matrix, own *workspace) tensor.Matrix {
+	if c.F32 != nil {
+		return c
+	}
+	own.sums = grow(own.sums, c.Rows*c.Cols)
+	sums := tensor.MatrixF32(own.sums, c.Rows, c.Cols)
+	if p.Accumulate {
+		for r := range c.Rows {
+			c.LoadRow(sums.F32[r*c.Cols:], r)
+		}
+	}
+	return sums
+}
+
+// finish makes a block of C, whose first element is (i, j), of its sums.
+func (p *product) finish(c, sums tensor.Matrix, i, j int, own *workspace) {
+	if c.F32 != nil && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
+		return
+	}
+	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}
+	if p.Bias != nil && !p.byRow {
+		e.Bias = p.Bias[j : j+c.Cols]
+	}
+	rows := max(micro.MostElements/c.Cols, 1) // of a call
+	if p.Bias != nil && p.byRow {
+		own.bias = grow(own.bias, c.Cols)
+		e.Bias, rows = own.bias, 1
+	}
+	for r := 0; r < c.Rows; r += rows {
+		if p.Bias != nil && p.byRow {
+			for col := range e.Bias {
+				e.Bias[col] = p.Bias[i+r]
+			}
+		}
+		part := c.Block(r, 0, min(rows, c.Rows-r), c.Cols)
+		if !p.elementwise.Store(part, sums.F32[r*sums.Stride:], sums.Stride, e) && p.Check {
+			p.overflow.Store(true)
+		}
 	}
 }
 
 // blockA is a block of A as kernels read it: element (i, q) is at
 //
-//	a[i/aBand·aBand·depth + (i%aBand)·row + q·col]   if it was transposed
-//	a[i·row + q]                                     if not
+//	a[i·row + q·col]                                if it is not in bands
+//	a[i/aBand·band + (i%aBand)·row + q·col]         if it is
 type blockA struct {
 	a        []float32
 	row, col int
 	depth    int
+	band     int // the elements of a band of aBand rows, or 0
 }
 
 // aBand is how many rows of a transposed A lie side by side, those of several
@@ -217,24 +332,32 @@ const aBand = 48
 // apart, where they would share one set of the L1 cache.
 const aPad = 16
 
-// packA widens a block of A. One that is not transposed stays as it is, row
-// after row; of one that is, each step's elements lie side by side.
-func packA(memory []float32, k *micro.Kernel, m tensor.Matrix) blockA {
+// blockA makes a block of A ready. One that is not transposed stays as it is,
+// row after row; of one that is, each step's elements lie side by side.
+func (p *product) blockA(i, q, rows, depth int, own *workspace) blockA {
+	m := p.A.Block(i, q, rows, depth)
+	if p.inPlace {
+		row, col := m.Stride, 1
+		if m.Trans {
+			row, col = col, row
+		}
+		return blockA{a: m.F32, row: row, col: col, depth: depth}
+	}
+	own.a = grow(own.a, roundUp(rows, aBand)*(depth+aPad))
 	if !m.Trans {
-		stride := m.Cols + aPad
-		k.Pack(memory, stride, m)
-		return blockA{a: memory, row: stride, col: 1, depth: m.Cols}
+		p.kernel.Pack(own.a, depth+aPad, m)
+		return blockA{a: own.a, row: depth + aPad, col: 1, depth: depth}
 	}
-	for i := 0; i < m.Rows; i += aBand {
-		k.Pack(memory[i*m.Cols:], aBand, m.Block(i, 0, min(aBand, m.Rows-i), m.Cols).T())
+	for i := 0; i < rows; i += aBand {
+		p.kernel.Pack(own.a[i*depth:], aBand, m.Block(i, 0, min(aBand, rows-i), depth).T())
 	}
-	return blockA{a: memory, row: 1, col: aBand, depth: m.Cols}
+	return blockA{a: own.a, row: 1, col: aBand, depth: depth, band: aBand * depth}
 }
 
 // from returns the elements from row i on.
 func (b *blockA) from(i int) []float32 {
-	if b.col == 1 {
-		return b.a[i*b.row:]
+	if b.band == 0 {
+		return b.a[min(i*b.row, len(b.a)):]
 	}
-	return b.a[i/aBand*aBand*b.depth+i%aBand:]
+	return b.a[i/aBand*b.band+i%aBand:]
 }

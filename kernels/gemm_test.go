@@ -3,6 +3,7 @@ package kernels_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -47,14 +48,17 @@ type problem struct {
 	operands, result       tensor.DType
 	transA, transB, transC bool
 	accumulate             bool
+	packed                 bool // B is
+	scale                  float32
+	bias, relu             bool
 	gap                    int // elements between the stored rows
 	mix                    kerneltest.Mix
 	seed                   uint64
 }
 
 func (p problem) String() string {
-	return fmt.Sprintf("%dx%dx%d %v→%v transA=%v transB=%v transC=%v accumulate=%v gap=%d values=%s seed=%d",
-		p.m, p.n, p.k, p.operands, p.result, p.transA, p.transB, p.transC, p.accumulate, p.gap, p.mix.Name, p.seed)
+	return fmt.Sprintf("%dx%dx%d %v→%v transA=%v transB=%v transC=%v accumulate=%v packed=%v scale=%v bias=%v relu=%v gap=%d values=%s seed=%d",
+		p.m, p.n, p.k, p.operands, p.result, p.transA, p.transB, p.transC, p.accumulate, p.packed, p.scale, p.bias, p.relu, p.gap, p.mix.Name, p.seed)
 }
 
 // matrix makes a rows×cols matrix of random elements.
@@ -77,12 +81,16 @@ func (p problem) matrix(rng *rand.Rand, dtype tensor.DType, rows, cols int, tran
 
 func (p problem) args() kernels.GemmArgs {
 	rng := rand.New(rand.NewPCG(p.seed, 0))
-	return kernels.GemmArgs{
+	g := kernels.GemmArgs{
 		A:          p.matrix(rng, p.operands, p.m, p.k, p.transA),
 		B:          p.matrix(rng, p.operands, p.k, p.n, p.transB),
-		C:          p.matrix(rng, p.result, p.m, p.n, p.transC),
-		Accumulate: p.accumulate,
+		C:          p.matrix(rng, p.result, p.m, p.n, p.transC && !p.packed),
+		Accumulate: p.accumulate, Scale: p.scale, ReLU: p.relu, Check: true,
 	}
+	if p.bias {
+		g.Bias = p.mix.Slice(rng, tensor.F32, p.n)
+	}
+	return g
 }
 
 func at(m tensor.Matrix, i, j int) float32 {
@@ -108,8 +116,9 @@ func set(m tensor.Matrix, i, j int, v float32) {
 	}
 }
 
-// naive is the triple loop.
-func naive(g kernels.GemmArgs) {
+// naive is the triple loop, and what comes after it step by step.
+func naive(g kernels.GemmArgs) (finite bool) {
+	finite = true
 	for i := range g.C.Rows {
 		for j := range g.C.Cols {
 			var acc float32
@@ -119,9 +128,21 @@ func naive(g kernels.GemmArgs) {
 			for p := range g.A.Cols {
 				acc = kerneltest.MulAdd(g.A.DType(), at(g.A, i, p), at(g.B, p, j), acc)
 			}
+			if g.Scale != 0 {
+				acc *= g.Scale
+			}
+			if g.Bias != nil {
+				acc += g.Bias[j]
+			}
+			if g.ReLU && acc <= 0 {
+				acc = 0
+			}
 			set(g.C, i, j, acc)
+			stored := float64(at(g.C, i, j))
+			finite = finite && !math.IsInf(stored, 0) && !math.IsNaN(stored)
 		}
 	}
+	return finite
 }
 
 // elements returns all of m's memory, gaps included, widened.
@@ -139,11 +160,16 @@ func elements(m tensor.Matrix) []float32 {
 func check(t *testing.T, engines []*kernels.Engine, p problem) {
 	t.Helper()
 	g := p.args()
-	naive(g)
+	finite := naive(g)
 	want := elements(g.C)
 	for _, e := range engines {
 		g := p.args()
-		e.Gemm(g)
+		if p.packed {
+			g.Packed, g.B = kernels.Pack(g.B), tensor.Matrix{}
+		}
+		if got := e.Gemm(g); got != finite {
+			t.Fatalf("%v on %s: finite is %v, want %v", p, e.KernelName(p.operands), got, finite)
+		}
 		got := elements(g.C)
 		for i := range want {
 			if !kerneltest.Same(got[i], want[i]) {
@@ -203,7 +229,8 @@ func randomProblem(rng *rand.Rand, most int) problem {
 	dtype := func() tensor.DType { return []tensor.DType{tensor.F16, tensor.F16, tensor.F32}[rng.IntN(3)] }
 	return problem{
 		m: rng.IntN(most), n: rng.IntN(most), k: rng.IntN(most), operands: dtype(), result: dtype(),
-		transA: flip(), transB: flip(), transC: flip(), accumulate: flip(), gap: rng.IntN(4),
+		transA: flip(), transB: flip(), transC: flip(), accumulate: flip(), packed: flip(), gap: rng.IntN(4),
+		scale: []float32{0, 0.3, 1 << 12, 1e-9}[rng.IntN(4)], bias: flip(), relu: flip(),
 		mix: kerneltest.Mixes[rng.IntN(len(kerneltest.Mixes))], seed: rng.Uint64(),
 	}
 }
@@ -228,8 +255,17 @@ func TestGemmRealShapes(t *testing.T) {
 		{m: 1, n: 300, k: 1500, accumulate: true},
 		{m: 500, n: 1, k: 1000},
 		{m: 450, n: 70, k: 700, transA: true, transB: true},
+		{m: 1, n: 300, k: 1500, packed: true, bias: true},
+		{m: 5, n: 150, k: 1100, bias: true, relu: true, transA: true},
+		{m: 40, n: 300, k: 900, packed: true, scale: 0.7, relu: true},
+		{m: 100, n: 300, k: 900, transC: true, scale: 0.7, bias: true},
+		{m: 128, n: 256, k: 300, operands: tensor.F32, bias: true},
+		{m: 60, n: 140, k: 70, operands: tensor.F32, transA: true, gap: 5},
 	} {
-		p.operands, p.mix, p.seed = tensor.F16, kerneltest.Mixes[0], uint64(i)
+		p.mix, p.seed = kerneltest.Mixes[0], uint64(i)
+		if p.operands == 0 {
+			p.operands = tensor.F16
+		}
 		if p.result == 0 {
 			p.result = tensor.F16
 		}
@@ -324,11 +360,15 @@ func TestGemmPanics(t *testing.T) {
 		args kernels.GemmArgs
 		want string
 	}{
-		"inner dimensions":   {kernels.GemmArgs{A: half(2, 3), B: half(4, 5), C: half(2, 5)}, "A is 2×3, B is 4×5 and C is 2×5"},
-		"result's shape":     {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: half(5, 2)}, "C is 5×2"},
-		"mixed operands":     {kernels.GemmArgs{A: half(2, 3), B: wide(3, 5), C: wide(2, 5)}, "A is fp16 and B is fp32"},
-		"too few elements":   {kernels.GemmArgs{A: short, B: half(4, 5), C: half(3, 5)}, "A: 11 elements are too few"},
-		"stride below a row": {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: tensor.Matrix{Rows: 2, Cols: 5, Stride: 4, F32: make([]float32, 10)}}, "C: stride 4"},
+		"inner dimensions":         {kernels.GemmArgs{A: half(2, 3), B: half(4, 5), C: half(2, 5)}, "A is 2×3, B is 4×5 and C is 2×5"},
+		"result's shape":           {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: half(5, 2)}, "C is 5×2"},
+		"mixed operands":           {kernels.GemmArgs{A: half(2, 3), B: wide(3, 5), C: wide(2, 5)}, "A is fp16 and B is fp32"},
+		"too few elements":         {kernels.GemmArgs{A: short, B: half(4, 5), C: half(3, 5)}, "A: 11 elements are too few"},
+		"bias":                     {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: half(2, 5), Bias: make([]float32, 2)}, "a bias of 2 values and a matrix C of 5 columns"},
+		"packed of another shape":  {kernels.GemmArgs{A: half(2, 3), Packed: kernels.Pack(half(4, 5)), C: half(2, 5)}, "A is 2×3, B is 4×5"},
+		"packed of another type":   {kernels.GemmArgs{A: wide(2, 3), Packed: kernels.Pack(half(3, 5)), C: half(2, 5)}, "A is fp32 and B is fp16"},
+		"packed, and C transposed": {kernels.GemmArgs{A: half(2, 3), Packed: kernels.Pack(half(3, 5)), C: half(5, 2).T()}, "C is transposed"},
+		"stride below a row":       {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: tensor.Matrix{Rows: 2, Cols: 5, Stride: 4, F32: make([]float32, 10)}}, "C: stride 4"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -47,6 +47,8 @@ const Auto = "auto"
 var (
 	all       = slices.Concat(amd64.Kernels, generic.Kernels)
 	peakLoops = slices.Concat(amd64.PeakLoops, generic.PeakLoops)
+	// A tier that has none of its own takes the last.
+	elementwise = slices.Concat(amd64.Elementwise, generic.Elementwise)
 )
 
 // Config says what an [Engine] shall run on. The zero value is the default:
@@ -80,19 +82,22 @@ const DefaultSerialBelow = 1 << 18
 
 // Engine multiplies matrices. It is safe for use by several goroutines at once.
 type Engine struct {
-	tier       string
-	threads    int
-	serial     int // Config.SerialBelow
-	f16, f32   plan
-	crew       *crew // nil with one thread
-	products   pool[product]
-	workspaces pool[workspace]
+	tier        string
+	threads     int
+	serial      int // Config.SerialBelow
+	f16, f32    plan
+	elementwise micro.Elementwise
+	crew        *crew // nil with one thread
+	products    pool[product]
+	workspaces  *pool[workspace] // which helpers hold on to, but not the engine
 }
 
 // plan is a kernel with the block sizes it is driven by.
 type plan struct {
-	kernel   micro.Kernel
-	blocking Blocking
+	kernel       micro.Kernel
+	blocking     Blocking
+	narrow       int // the most elements of A in a block, where B has one panel
+	inPlaceBelow int // the most elements that A and B have together not to be packed
 }
 
 // UnsupportedError reports a tier that was asked for by name and cannot run.
@@ -140,12 +145,12 @@ func New(cfg Config) (*Engine, error) {
 	if err := cfg.Blocking.check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{tier: name, threads: cfg.Threads, serial: cmp.Or(cfg.SerialBelow, DefaultSerialBelow)}
+	e := &Engine{tier: name, threads: cfg.Threads, serial: cmp.Or(cfg.SerialBelow, DefaultSerialBelow), workspaces: new(pool[workspace])}
 	if e.threads == 0 {
 		e.threads = runtime.GOMAXPROCS(0)
 	}
 	if e.threads > 1 {
-		e.crew = newCrew(e.threads - 1)
+		e.crew = newCrew(e.threads-1, e.workspaces)
 		runtime.AddCleanup(e, (*crew).close, e.crew)
 	}
 	caches := MachineCaches()
@@ -156,8 +161,15 @@ func New(cfg Config) (*Engine, error) {
 		i := slices.IndexFunc(all, func(k micro.Kernel) bool {
 			return k.Tier == name && k.Operands == p.operands && k.Supported
 		})
-		p.plan.kernel = all[i]
-		p.plan.blocking = cfg.Blocking.or(blockingFor(all[i], caches))
+		*p.plan = plan{kernel: all[i], blocking: cfg.Blocking.or(blockingFor(all[i], caches))}
+		p.plan.narrow, p.plan.inPlaceBelow = caches.L1D*5/8/4, caches.L2/2/4
+	}
+	last := len(elementwise) - 1
+	e.elementwise = elementwise[last]
+	for _, w := range elementwise[:last] {
+		if w.Tier == name && w.Supported {
+			e.elementwise = w
+		}
 	}
 	return e, nil
 }

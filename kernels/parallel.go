@@ -6,31 +6,37 @@ import (
 	"sync/atomic"
 )
 
-// crew is the goroutines that help with products, one product at a time: if
-// two callers multiply at once, the second does its product alone.
+// job is work in independent tasks.
+type job interface {
+	// do does one task, which has the thread's memory to itself.
+	do(task int, own *workspace)
+}
+
+// crew is the goroutines that help with jobs, one caller's at a time: if two
+// callers multiply at once, the second does its product alone.
 //
-// A product goes in phases of independent tasks. The caller opens a phase, does
-// tasks like any helper until none is left, closes the phase, and waits for
-// those that are still at one. It never waits for a helper that has not come:
-// on a machine that is busy with other things the caller does all the work.
+// The caller opens a job, does tasks like any helper until none is left, closes
+// the job, and waits for those that are still at one. It never waits for a
+// helper that has not come: on a machine that is busy with other things the
+// caller does all the work.
 //
-// Helpers look for the next phase in a loop for some 100 µs, in which products
+// Helpers look for the next job in a loop for some 100 µs, in which products
 // follow each other in training, before they go to sleep: waking a thread takes
 // longer than a small product.
 type crew struct {
-	helpers int
-	start   sync.Once
-	busy    sync.Mutex // held by the caller whose product it is
+	helpers    int
+	workspaces *pool[workspace]
+	start      sync.Once
+	busy       sync.Mutex // held by the caller whose jobs they are
 
-	// The phase under way. What it is, is written while no helper is active, and
+	// The job under way. What it is, is written while no helper is active, and
 	// read by active helpers only.
-	product *product
-	tasks   int
-	do      func(p *product, task int, own *workspace)
-	next    atomic.Int64  // the next task to hand out
-	open    atomic.Uint64 // the number of the phase, 0 while none is open
-	phases  uint64        // opened so far
-	active  atomic.Int64  // helpers that may be at a task
+	job    job
+	tasks  int
+	next   atomic.Int64  // the next task to hand out
+	open   atomic.Uint64 // the number of the job, 0 while none is open
+	jobs   uint64        // opened so far
+	active atomic.Int64  // helpers that may be at a task
 
 	mu     sync.Mutex // guards what follows
 	awake  sync.Cond
@@ -38,8 +44,8 @@ type crew struct {
 	asleep atomic.Int64 // helpers; changes under mu
 }
 
-func newCrew(helpers int) *crew {
-	c := &crew{helpers: helpers}
+func newCrew(helpers int, workspaces *pool[workspace]) *crew {
+	c := &crew{helpers: helpers, workspaces: workspaces}
 	c.awake.L = &c.mu
 	return c
 }
@@ -56,14 +62,37 @@ func (c *crew) close() {
 	c.awake.Broadcast()
 }
 
-// run does the tasks 0 … tasks-1 of p, each once, and returns when all are
-// done. The caller holds c.busy, or else c is nil and nobody helps.
-func (c *crew) run(p *product, tasks int, do func(p *product, task int, own *workspace)) {
-	own := p.own.get()
-	defer p.own.put(own)
+// hire returns the crew, for the caller to release, if the work is worth it and
+// the crew is free. It returns nil, a crew without helpers, if not.
+func (e *Engine) hire(worth bool) *crew {
+	if worth && e.crew != nil && e.crew.busy.TryLock() {
+		return e.crew
+	}
+	return nil
+}
+
+func (c *crew) release() {
+	if c != nil {
+		c.busy.Unlock()
+	}
+}
+
+// threads returns how many threads work on a job, the caller's included.
+func (c *crew) threads() int {
+	if c == nil {
+		return 1
+	}
+	return 1 + c.helpers
+}
+
+// run does the tasks 0 … tasks-1 of j, each once, and returns when all are
+// done. The caller has hired c.
+func (e *Engine) run(c *crew, tasks int, j job) {
+	own := e.workspaces.get()
+	defer e.workspaces.put(own)
 	if c == nil || tasks == 1 {
 		for task := range tasks {
-			do(p, task, own)
+			j.do(task, own)
 		}
 		return
 	}
@@ -72,12 +101,12 @@ func (c *crew) run(p *product, tasks int, do func(p *product, task int, own *wor
 			go c.help()
 		}
 	})
-	c.product, c.tasks, c.do = p, tasks, do
+	c.job, c.tasks = j, tasks
 	c.next.Store(0)
-	c.phases++
-	c.open.Store(c.phases)
+	c.jobs++
+	c.open.Store(c.jobs)
 	if c.asleep.Load() > 0 {
-		c.mu.Lock() // a helper that saw no phase is asleep by now
+		c.mu.Lock() // a helper that saw no job is asleep by now
 		c.awake.Broadcast()
 		c.mu.Unlock()
 	}
@@ -86,13 +115,13 @@ func (c *crew) run(p *product, tasks int, do func(p *product, task int, own *wor
 	for c.active.Load() > 0 {
 		runtime.Gosched()
 	}
-	c.product, c.do = nil, nil
+	c.job = nil
 }
 
-// work does tasks of the open phase until none is left.
+// work does tasks of the open job until none is left.
 func (c *crew) work(own *workspace) {
 	for task := c.next.Add(1) - 1; task < int64(c.tasks); task = c.next.Add(1) - 1 {
-		c.do(c.product, int(task), own)
+		c.job.do(int(task), own)
 	}
 }
 
@@ -100,30 +129,29 @@ func (c *crew) work(own *workspace) {
 func (c *crew) help() {
 	seen := uint64(0)
 	for {
-		phase := c.wait(seen)
-		if phase == 0 {
+		job := c.wait(seen)
+		if job == 0 {
 			return
 		}
-		seen = phase
-		// Active first, then the look whether the phase is still open: whoever
+		seen = job
+		// Active first, then the look whether the job is still open: whoever
 		// closes it sees this helper, or this helper sees that it is closed.
 		c.active.Add(1)
-		if c.open.Load() == phase {
-			pool := c.product.own
-			own := pool.get()
+		if c.open.Load() == job {
+			own := c.workspaces.get()
 			c.work(own)
-			pool.put(own)
+			c.workspaces.put(own)
 		}
 		c.active.Add(-1)
 	}
 }
 
-// wait returns the number of an open phase other than seen, or 0 if there will
+// wait returns the number of an open job other than seen, or 0 if there will
 // be none.
 func (c *crew) wait(seen uint64) uint64 {
 	for range spins {
-		if phase := c.open.Load(); phase != 0 && phase != seen {
-			return phase
+		if job := c.open.Load(); job != 0 && job != seen {
+			return job
 		}
 		runtime.Gosched()
 	}
@@ -132,18 +160,19 @@ func (c *crew) wait(seen uint64) uint64 {
 	c.asleep.Add(1)
 	defer c.asleep.Add(-1)
 	for !c.closed {
-		if phase := c.open.Load(); phase != 0 && phase != seen {
-			return phase
+		if job := c.open.Load(); job != 0 && job != seen {
+			return job
 		}
 		c.awake.Wait()
 	}
 	return 0
 }
 
-// workspace is the memory that one thread needs for one product.
+// workspace is the memory that one thread needs for one job.
 type workspace struct {
 	a    []float32 // a block of A
 	sums []float32 // a block of C, where that is fp16
+	bias []float32 // a row of one value
 }
 
 // pool keeps the values that nobody is using, so that after the first few

@@ -22,7 +22,7 @@ func Example() {
 			b[i] = 0.5
 		}
 		c := make([]float32, k.MR*k.NR)
-		k.Func(depth, a, depth, 1, b, c, k.NR, k.MR, k.NR, false)
+		k.Func(depth, a, depth, 1, b, k.NR, c, k.NR, k.MR, k.NR, false)
 		if c[0] != depth {
 			fmt.Println(k.Name, "is wrong:", c[0])
 		}

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b, c *float32, ldc, rows, cols int, accumulate bool)
+// func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows, cols int, accumulate bool)
 //
 // The kernels f16f32acc-12x32-avx512 and f32-12x32-avx512. The contract and a
 // picture of the panels are in package micro.
@@ -22,13 +22,13 @@
 //	         by R12 a step
 //	R11      aRow in bytes
 //	R12      aCol in bytes
-//	DI       b, moves on by 128 bytes a step
+//	DI       b, moves on by CX a step
 //	DX       c, moves on by R8 a row
 //	R8       ldc in bytes
 //	R13      c, row 0 of the pass
 //	R14      rows left
 //	R15      a, row 0 of the pass, at its first step
-//	CX       cols; 0 or 1 once the masks are made: whether to accumulate
+//	CX       cols; bRow in bytes once the masks are made
 //	K1,K2    the columns 0-15 and 16-31 that the tile has
 //	Z0-Z23   the tile: row i in Z(2i) for columns 0-15 and Z(2i+1) for 16-31
 //	Z24,Z25  row p of the B panel
@@ -54,12 +54,12 @@
 #define ROWS    R14
 #define APASS   R15
 #define CPASS   R13
-#define ACC     CX
+#define BROW    CX
 
 #define LOADB \
 	VMOVUPS (B), Z24;   \
 	VMOVUPS 64(B), Z25; \
-	ADDQ    $128, B
+	ADDQ    BROW, B
 // A row of the tile: x is where A's value is, t a register for it.
 #define ROW(x, t, lo, hi) \
 	VBROADCASTSS x, t;         \
@@ -108,7 +108,7 @@
 // The same for at most 16 columns: one FMA a row, with the broadcast in it.
 #define LOADBN \
 	VMOVUPS (B), Z24;   \
-	ADDQ    $128, B
+	ADDQ    BROW, B
 #define ROWS3N(p, c0, c1, c2) \
 	VFMADD231PS.BCST (p), Z24, c0;          \
 	VFMADD231PS.BCST (p)(AROW*1), Z24, c1;  \
@@ -198,9 +198,9 @@ loopn:                  \
 	JNZ      loopn;     \
 store:
 
-TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-73
+TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-81
 	// The masks: as many ones as there are columns, 16 a mask.
-	MOVQ   cols+64(FP), CX
+	MOVQ   cols+72(FP), CX
 	MOVL   $-1, AX
 	BZHIL  CX, AX, AX
 	KMOVW  AX, K1
@@ -210,19 +210,20 @@ TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-73
 	MOVQ    a+8(FP), APASS
 	MOVQ    aRow+16(FP), AROW
 	MOVQ    aCol+24(FP), ACOL
-	MOVQ    c+40(FP), CPASS
-	MOVQ    ldc+48(FP), LDC
-	MOVQ    rows+56(FP), ROWS
-	MOVBLZX accumulate+72(FP), ACC
+	MOVQ    c+48(FP), CPASS
+	MOVQ    ldc+56(FP), LDC
+	MOVQ    rows+64(FP), ROWS
+	MOVQ    bRow+40(FP), BROW
 	SHLQ    $2, AROW
 	SHLQ    $2, ACOL
 	SHLQ    $2, LDC
+	SHLQ    $2, BROW
 
 	CMPQ ROWS, $12
 	JLT  eight
 	BEGIN
 	ZERO12
-	TESTL ACC, ACC
+	CMPB accumulate+80(FP), $0
 	JZ    start12
 	LOAD12
 
@@ -237,7 +238,7 @@ eight:
 	JLT  four
 	BEGIN
 	ZERO8
-	TESTL ACC, ACC
+	CMPB accumulate+80(FP), $0
 	JZ    start8
 	LOAD8
 
@@ -253,7 +254,7 @@ four:
 	JLT  two
 	BEGIN
 	ZERO4
-	TESTL ACC, ACC
+	CMPB accumulate+80(FP), $0
 	JZ    start4
 	LOAD4
 
@@ -269,7 +270,7 @@ two:
 	JLT  one
 	BEGIN
 	ZERO2
-	TESTL ACC, ACC
+	CMPB accumulate+80(FP), $0
 	JZ    start2
 	LOAD2
 
@@ -285,7 +286,7 @@ one:
 	JZ    done
 	BEGIN
 	ZERO(Z0, Z1)
-	TESTL ACC, ACC
+	CMPB accumulate+80(FP), $0
 	JZ    start1
 	LOADC(Z0, Z1)
 

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b, c *float32, ldc, rows int, accumulate bool)
+// func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows int, accumulate bool)
 //
 // The kernels f16f32acc-6x16-avx2 and f32-6x16-avx2, but for tiles narrower
 // than 16, which their wrapper in Go takes through scratch. The contract and a
@@ -21,7 +21,8 @@
 //	R9       a, row 3
 //	R11      aRow in bytes
 //	R12      aCol in bytes
-//	DI       b, moves on by 64 bytes a step
+//	DI       b, moves on by 4·CX every four steps
+//	CX       bRow in bytes; R10: three times that
 //	DX       c, moves on by R8 a row
 //	R8       ldc in bytes
 //	R14      rows left
@@ -32,7 +33,6 @@
 //	Y12,Y13  row p of the B panel
 //	Y14,Y15  one value of A in all lanes, alternating so that the broadcasts
 //	         of one row overlap the FMAs of the one before
-//	CX, R10  unused
 //
 // Budget of one step (k grows by one): 12 FMAs, 2 loads, 6 broadcasts, which
 // are loads too, and 2 additions; unrolled four times, 3 more instructions for
@@ -55,11 +55,14 @@
 #define APASS   R15
 #define CPASS   R13
 #define ACC     BX
+#define BROW    CX
+#define BROW3   R10
 
-// Row p of B, and two rows of the tile: x and y are where A's values are.
-#define LOADB(p) \
-	VMOVUPS (64*p)(B), Y12;    \
-	VMOVUPS (64*p+32)(B), Y13
+// Row p of B, whose halves are at lo and hi, and two rows of the tile: x and y
+// are where A's values are.
+#define LOADB(lo, hi) \
+	VMOVUPS lo, Y12;  \
+	VMOVUPS hi, Y13
 #define PAIR(x, y, c0, c1, c2, c3) \
 	VBROADCASTSS x, Y14;         \
 	VBROADCASTSS y, Y15;         \
@@ -68,25 +71,25 @@
 	VFMADD231PS  Y12, Y15, c2;   \
 	VFMADD231PS  Y13, Y15, c3
 
-#define STEP6(p) \
-	LOADB(p);                                        \
+#define STEP6(lo, hi) \
+	LOADB(lo, hi);                                     \
 	PAIR((A), (A)(AROW*1), Y0, Y1, Y2, Y3);          \
 	PAIR((A)(AROW*2), (A3), Y4, Y5, Y6, Y7);         \
 	PAIR((A3)(AROW*1), (A3)(AROW*2), Y8, Y9, Y10, Y11); \
 	ADDQ ACOL, A;                                    \
 	ADDQ ACOL, A3
-#define STEP4(p) \
-	LOADB(p);                                        \
+#define STEP4(lo, hi) \
+	LOADB(lo, hi);                                     \
 	PAIR((A), (A)(AROW*1), Y0, Y1, Y2, Y3);          \
 	PAIR((A)(AROW*2), (A3), Y4, Y5, Y6, Y7);         \
 	ADDQ ACOL, A;                                    \
 	ADDQ ACOL, A3
-#define STEP2(p) \
-	LOADB(p);                                        \
+#define STEP2(lo, hi) \
+	LOADB(lo, hi);                                     \
 	PAIR((A), (A)(AROW*1), Y0, Y1, Y2, Y3);          \
 	ADDQ ACOL, A
-#define STEP1(p) \
-	LOADB(p);                                        \
+#define STEP1(lo, hi) \
+	LOADB(lo, hi);                                     \
 	VBROADCASTSS (A), Y14;                           \
 	VFMADD231PS  Y12, Y14, Y0;                       \
 	VFMADD231PS  Y13, Y14, Y1;                       \
@@ -112,35 +115,38 @@
 	SUBQ $4, K;           \
 	JLT  tail;            \
 loop4:                    \
-	STEP(0);              \
-	STEP(1);              \
-	STEP(2);              \
-	STEP(3);              \
-	ADDQ $256, B;         \
+	STEP((B), 32(B));     \
+	STEP((B)(BROW*1), 32(B)(BROW*1)); \
+	STEP((B)(BROW*2), 32(B)(BROW*2)); \
+	STEP((B)(BROW3*1), 32(B)(BROW3*1)); \
+	LEAQ (B)(BROW*4), B;  \
 	SUBQ $4, K;           \
 	JGE  loop4;           \
 tail:                     \
 	ADDQ $4, K;           \
 	JZ   store;           \
 loop1:                    \
-	STEP(0);              \
-	ADDQ $64, B;          \
+	STEP((B), 32(B));     \
+	ADDQ BROW, B;         \
 	DECQ K;               \
 	JNZ  loop1;           \
 store:                    \
 	MOVQ CPASS, C
 
-TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-65
+TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-73
 	MOVQ    a+8(FP), APASS
 	MOVQ    aRow+16(FP), AROW
 	MOVQ    aCol+24(FP), ACOL
-	MOVQ    c+40(FP), CPASS
-	MOVQ    ldc+48(FP), LDC
-	MOVQ    rows+56(FP), ROWS
-	MOVBLZX accumulate+64(FP), ACC
+	MOVQ    c+48(FP), CPASS
+	MOVQ    ldc+56(FP), LDC
+	MOVQ    rows+64(FP), ROWS
+	MOVBLZX accumulate+72(FP), ACC
 	SHLQ    $2, AROW
 	SHLQ    $2, ACOL
 	SHLQ    $2, LDC
+	MOVQ    bRow+40(FP), BROW
+	SHLQ    $2, BROW
+	LEAQ    (BROW)(BROW*2), BROW3
 
 	CMPQ ROWS, $6
 	JLT  four

@@ -20,10 +20,10 @@ var (
 //
 // FMA rounds once, so one function serves both kinds of operands.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Pack: packAVX512},
-	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Pack: packAVX512},
-	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Pack: packAVX2},
-	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Pack: packAVX2},
+	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Thin: thinAVX512, Pack: packAVX512},
+	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Thin: thinAVX512, Pack: packAVX512},
+	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Thin: thinAVX2, Pack: packAVX2},
+	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Thin: thinAVX2, Pack: packAVX2},
 }
 
 // PeakLoops measure the FMA peak of each tier.
@@ -41,16 +41,16 @@ func first[T any](s []T) *T {
 	return &s[0]
 }
 
-func avx512(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
-	gemm12x32AVX512(k, first(a), aRow, aCol, first(b), &c[0], ldc, rows, cols, accumulate)
+func avx512(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
+	gemm12x32AVX512(k, first(a), aRow, aCol, first(b), bRow, &c[0], ldc, rows, cols, accumulate)
 }
 
 // avx2 has no masks, so a tile that is narrower than a panel goes by way of
 // memory of its own.
-func avx2(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+func avx2(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
 	const nr = 16
 	if cols == nr {
-		gemm6x16AVX2(k, first(a), aRow, aCol, first(b), &c[0], ldc, rows, accumulate)
+		gemm6x16AVX2(k, first(a), aRow, aCol, first(b), bRow, &c[0], ldc, rows, accumulate)
 		return
 	}
 	var tile [6 * nr]float32
@@ -59,10 +59,82 @@ func avx2(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols in
 			copy(tile[i*nr:], c[i*ldc:i*ldc+cols])
 		}
 	}
-	gemm6x16AVX2(k, first(a), aRow, aCol, first(b), &tile[0], nr, rows, accumulate)
+	gemm6x16AVX2(k, first(a), aRow, aCol, first(b), bRow, &tile[0], nr, rows, accumulate)
 	for i := range rows {
 		copy(c[i*ldc:i*ldc+cols], tile[i*nr:])
 	}
+}
+
+// thinAVX512 takes the rows eight at a time, then four, two and one.
+func thinAVX512(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+	for i := 0; i < rows; {
+		ai, ci := first(a[min(i*aRow, len(a)):]), &c[i*ldc]
+		if b.F16 != nil {
+			switch bi := first(b.F16); {
+			case rows-i >= 8:
+				thin8F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case rows-i >= 4:
+				thin4F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case rows-i >= 2:
+				thin2F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			default:
+				thin1F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			}
+		} else {
+			switch bi := first(b.F32); {
+			case rows-i >= 8:
+				thin8F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case rows-i >= 4:
+				thin4F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case rows-i >= 2:
+				thin2F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			default:
+				thin1F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			}
+		}
+		i += pass(rows - i)
+	}
+}
+
+// thinAVX2 does the same with other functions.
+func thinAVX2(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+	for i := 0; i < rows; {
+		ai, ci := first(a[min(i*aRow, len(a)):]), &c[i*ldc]
+		if b.F16 != nil {
+			switch bi := first(b.F16); {
+			case rows-i >= 8:
+				thin8F16AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case rows-i >= 4:
+				thin4F16AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case rows-i >= 2:
+				thin2F16AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			default:
+				thin1F16AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			}
+		} else {
+			switch bi := first(b.F32); {
+			case rows-i >= 8:
+				thin8F32AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case rows-i >= 4:
+				thin4F32AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case rows-i >= 2:
+				thin2F32AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			default:
+				thin1F32AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			}
+		}
+		i += pass(rows - i)
+	}
+}
+
+// pass returns how many of so many rows the next function takes.
+func pass(rows int) int {
+	for n := 8; n > 1; n /= 2 {
+		if rows >= n {
+			return n
+		}
+	}
+	return 1
 }
 
 func packAVX512(dst []float32, stride int, m tensor.Matrix) {
@@ -125,10 +197,60 @@ func packEdge(dst []float32, stride int, m tensor.Matrix) {
 // checked. gemm6x16AVX2 takes all 16 columns.
 
 //go:noescape
-func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows, cols int, accumulate bool)
 
 //go:noescape
-func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b, c *float32, ldc, rows int, accumulate bool)
+func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows int, accumulate bool)
+
+// Thin products: the loop of micro.Kernel.Thin for as many rows as the name says.
+
+//go:noescape
+func thin8F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin4F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin2F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin1F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin8F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin4F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin2F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin1F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin8F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin4F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin2F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin1F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin8F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin4F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin2F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin1F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
 
 // Packing: packRows does dst[i*stride+j] = src[i*srcStride+j] and packCols
 // dst[i*stride+j] = src[j*srcStride+i], for i < rows and j < cols, both at

@@ -9,3 +9,6 @@ var Kernels []micro.Kernel
 
 // PeakLoops is empty in this build.
 var PeakLoops []micro.PeakLoop
+
+// Elementwise is empty in this build.
+var Elementwise []micro.Elementwise

@@ -14,8 +14,8 @@ const Tier = "generic"
 
 // Kernels are the kernels of this tier.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-4x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16, Pack: Pack},
-	{Name: "f32-4x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Pack: Pack},
+	{Name: "f16f32acc-4x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16, Thin: thin, Pack: Pack},
+	{Name: "f32-4x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Thin: thin, Pack: Pack},
 }
 
 // PeakLoops measure what scalar Go code can reach.
@@ -27,9 +27,9 @@ const mr, nr = 4, 4
 
 // gemmF16 takes a whole tile of 4×4 as two halves of 2×4: eight accumulators,
 // four values of B and two of A then fit the sixteen registers of amd64.
-func gemmF16(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+func gemmF16(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
 	if rows < mr || cols < nr {
-		edge(k, a, aRow, aCol, b, c, ldc, rows, cols, accumulate, func(x, y, z float32) float32 { return float32(x*y) + z })
+		edge(k, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate, func(x, y, z float32) float32 { return float32(x*y) + z })
 		return
 	}
 	for i := 0; i < mr; i += 2 {
@@ -40,9 +40,9 @@ func gemmF16(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols
 			s00, s01, s02, s03 = c0[0], c0[1], c0[2], c0[3]
 			s10, s11, s12, s13 = c1[0], c1[1], c1[2], c1[3]
 		}
-		at, b := i*aRow, b[:k*nr]
-		for len(b) >= nr {
-			x, y := a[at], a[at+aRow]
+		for p := range k {
+			x, y := a[i*aRow+p*aCol], a[(i+1)*aRow+p*aCol]
+			b := b[p*bRow : p*bRow+nr]
 			// The products are exact; the conversions only say so.
 			s00 += float32(x * b[0])
 			s01 += float32(x * b[1])
@@ -52,20 +52,19 @@ func gemmF16(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols
 			s11 += float32(y * b[1])
 			s12 += float32(y * b[2])
 			s13 += float32(y * b[3])
-			at, b = at+aCol, b[nr:]
 		}
 		c0[0], c0[1], c0[2], c0[3] = s00, s01, s02, s03
 		c1[0], c1[1], c1[2], c1[3] = s10, s11, s12, s13
 	}
 }
 
-func gemmF32(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
-	edge(k, a, aRow, aCol, b, c, ldc, rows, cols, accumulate, portable.FMA)
+func gemmF32(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
+	edge(k, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate, portable.FMA)
 }
 
 // edge is the definition in package micro, word for word, for tiles of any
 // size. In fp32 there is no other: its time is all in the emulated fma.
-func edge(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool, fma func(x, y, z float32) float32) {
+func edge(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool, fma func(x, y, z float32) float32) {
 	for i := range rows {
 		for j := range cols {
 			var acc float32
@@ -73,9 +72,32 @@ func edge(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols in
 				acc = c[i*ldc+j]
 			}
 			for p := range k {
-				acc = fma(a[i*aRow+p*aCol], b[p*nr+j], acc)
+				acc = fma(a[i*aRow+p*aCol], b[p*bRow+j], acc)
 			}
 			c[i*ldc+j] = acc
+		}
+	}
+}
+
+// thin goes along the rows of B, adding to the whole row of C: B is read in
+// order, and the chain of each element is the same.
+func thin(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+	for i := range rows {
+		row := c[i*ldc : i*ldc+b.Cols]
+		if !accumulate {
+			clear(row)
+		}
+		for p := range b.Rows {
+			x := a[i*aRow+p]
+			if b.F16 != nil {
+				for j, h := range b.F16[p*b.Stride : p*b.Stride+b.Cols] {
+					row[j] += float32(x * h.Float32())
+				}
+			} else {
+				for j, y := range b.F32[p*b.Stride : p*b.Stride+b.Cols] {
+					row[j] = portable.FMA(x, y, row[j])
+				}
+			}
 		}
 	}
 }

@@ -49,6 +49,7 @@ func Run(t *testing.T, kernels []micro.Kernel) {
 			}
 			t.Run("edges", func(t *testing.T) { testEdges(t, k) })
 			t.Run("bounds", func(t *testing.T) { testBounds(t, k) })
+			t.Run("thin", func(t *testing.T) { testThin(t, k) })
 			t.Run("pack", func(t *testing.T) { testPack(t, k) })
 		})
 	}
@@ -68,7 +69,7 @@ var depths = []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 15, 16, 17, 31, 32, 33, 64,
 type tile struct {
 	depth, rows, cols int
 	byColumn          bool // A lies column after column
-	gap               int  // elements between the rows of A, or columns, and between those of C
+	gap               int  // elements between the rows of A, or columns, and between those of B and C
 	accumulate        bool
 }
 
@@ -85,21 +86,26 @@ func (x tile) strides() (aRow, aCol, n int) {
 	return aRow, 1, (x.rows-1)*aRow + x.depth
 }
 
-// operand returns values for A: those between its rows are NaN, which would
-// show in the result.
-func (x tile) operand(rng *rand.Rand, mix Mix, k micro.Kernel) []float32 {
+// operands returns values for A and B: those between the rows are NaN, which
+// would show in the result.
+func (x tile) operands(rng *rand.Rand, mix Mix, k micro.Kernel) (a, b []float32) {
 	aRow, aCol, n := x.strides()
-	a := make([]float32, n)
-	for i := range a {
-		a[i] = float32(math.NaN())
+	a = spread(mix.Slice(rng, k.Operands, x.rows*x.depth), x.depth, n, aRow, aCol)
+	b = spread(mix.Slice(rng, k.Operands, x.depth*k.NR), k.NR, max((x.depth-1)*(k.NR+x.gap)+k.NR, 0), k.NR+x.gap, 1)
+	return a, b
+}
+
+// spread puts rows of so many values at two strides into n elements, which are
+// NaN otherwise.
+func spread(values []float32, width, n, row, col int) []float32 {
+	s := make([]float32, n)
+	for i := range s {
+		s[i] = float32(math.NaN())
 	}
-	values := mix.Slice(rng, k.Operands, x.rows*x.depth)
-	for i := range x.rows {
-		for p := range x.depth {
-			a[i*aRow+p*aCol] = values[i*x.depth+p]
-		}
+	for i, v := range values {
+		s[i/width*row+i%width*col] = v
 	}
-	return a
+	return s
 }
 
 // check calls k and compares with the definition, the tile lying in a larger
@@ -108,12 +114,11 @@ func (x tile) check(t *testing.T, rng *rand.Rand, mix Mix, k micro.Kernel) {
 	t.Helper()
 	aRow, aCol, _ := x.strides()
 	ldc := x.cols + x.gap
-	a := x.operand(rng, mix, k)
-	b := mix.Slice(rng, k.Operands, k.NR*x.depth)
+	a, b := x.operands(rng, mix, k)
 	c := mix.Slice(rng, tensor.F32, (k.MR+1)*ldc)
 	want := slices.Clone(c)
 	x.reference(k, a, b, want, ldc)
-	k.Func(x.depth, a, aRow, aCol, b, c, ldc, x.rows, x.cols, x.accumulate)
+	k.Func(x.depth, a, aRow, aCol, b, k.NR+x.gap, c, ldc, x.rows, x.cols, x.accumulate)
 	for i := range c {
 		if !Same(c[i], want[i]) {
 			t.Fatalf("%+v: C[%d,%d] = %g (%#08x), want %g (%#08x)", x,
@@ -132,7 +137,7 @@ func (x tile) reference(k micro.Kernel, a, b, c []float32, ldc int) {
 				acc = c[i*ldc+j]
 			}
 			for p := range x.depth {
-				acc = MulAdd(k.Operands, a[i*aRow+p*aCol], b[p*k.NR+j], acc)
+				acc = MulAdd(k.Operands, a[i*aRow+p*aCol], b[p*(k.NR+x.gap)+j], acc)
 			}
 			c[i*ldc+j] = acc
 		}
@@ -175,17 +180,18 @@ func testBounds(t *testing.T, k micro.Kernel) {
 		for n, depth := range depths {
 			for _, byColumn := range []bool{false, true} {
 				x := tile{depth: depth, rows: k.MR - n%k.MR, cols: k.NR - n%min(k.NR, 7), byColumn: byColumn, gap: 3}
-				aRow, aCol, size := x.strides()
+				aRow, aCol, _ := x.strides()
 				ldc := x.cols + x.gap
-				a := Guarded[float32](t, size, atEnd)
-				b := Guarded[float32](t, k.NR*depth, atEnd)
+				valuesA, valuesB := x.operands(rng, Mixes[0], k)
+				a := Guarded[float32](t, len(valuesA), atEnd)
+				b := Guarded[float32](t, len(valuesB), atEnd)
 				c := Guarded[float32](t, (x.rows-1)*ldc+x.cols, atEnd)
-				copy(a, x.operand(rng, Mixes[0], k))
-				copy(b, Mixes[0].Slice(rng, k.Operands, len(b)))
+				copy(a, valuesA)
+				copy(b, valuesB)
 				want := slices.Clone(c)
 				for _, x.accumulate = range []bool{false, true} {
 					x.reference(k, a, b, want, ldc)
-					k.Func(depth, a, aRow, aCol, b, c, ldc, x.rows, x.cols, x.accumulate)
+					k.Func(depth, a, aRow, aCol, b, k.NR+x.gap, c, ldc, x.rows, x.cols, x.accumulate)
 					if !slices.EqualFunc(c, want, Same) {
 						t.Fatalf("%+v: the results differ at a page boundary", x)
 					}
@@ -193,6 +199,82 @@ func testBounds(t *testing.T, k micro.Kernel) {
 			}
 		}
 	}
+}
+
+// thinCols are around every strip of columns that a thin product is likely to
+// take, and thinDepths around every unrolling.
+var (
+	thinCols   = []int{1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 100, 127, 128, 129, 200, 300}
+	thinDepths = []int{0, 1, 2, 3, 4, 5, 8, 33}
+)
+
+// testThin takes thin products of every number of rows there is code for, in
+// memory whose neighbours are not mapped.
+func testThin(t *testing.T, k micro.Kernel) {
+	const mostRows, mostCols, mostDepth, mostGap = 11, 300, 33, 3
+	most := mostRows * (mostCols + mostGap)
+	mostB := mostDepth * (mostCols + mostGap)
+	for _, atEnd := range []bool{true, false} {
+		memA := Guarded[float32](t, most, atEnd)
+		memB16, memB32 := Guarded[fp16.Float16](t, mostB, atEnd), Guarded[float32](t, mostB, atEnd)
+		memC := Guarded[float32](t, most, atEnd)
+		for n, mix := range Mixes {
+			rng := rand.New(rand.NewPCG(7, uint64(n)))
+			for rows := 1; rows <= mostRows; rows++ {
+				for _, cols := range thinCols {
+					depth, gap := thinDepths[rng.IntN(len(thinDepths))], rng.IntN(mostGap+1)
+					aRow, ldc := depth+gap, cols+gap
+					b := tensor.Matrix{Rows: depth, Cols: cols, Stride: cols + gap}
+					sizeB := max((depth-1)*b.Stride+cols, 0)
+					if k.Operands == tensor.F16 {
+						b.F16 = guardedEnd(memB16, sizeB, atEnd)
+						copy(b.F16, mix.Half(rng, sizeB))
+					} else {
+						b.F32 = guardedEnd(memB32, sizeB, atEnd)
+						copy(b.F32, mix.Slice(rng, k.Operands, sizeB))
+					}
+					sizeA := 0
+					if depth > 0 {
+						sizeA = (rows-1)*aRow + depth
+					}
+					a := guardedEnd(memA, sizeA, atEnd)
+					copy(a, spread(mix.Slice(rng, k.Operands, rows*depth), depth, sizeA, aRow, 1))
+					c := guardedEnd(memC, (rows-1)*ldc+cols, atEnd)
+					for _, accumulate := range []bool{false, true} {
+						copy(c, mix.Slice(rng, tensor.F32, len(c)))
+						want := slices.Clone(c)
+						for i := range rows {
+							for j := range cols {
+								var acc float32
+								if accumulate {
+									acc = want[i*ldc+j]
+								}
+								for p := range depth {
+									acc = MulAdd(k.Operands, a[i*aRow+p], element(b, p, j), acc)
+								}
+								want[i*ldc+j] = acc
+							}
+						}
+						k.Thin(a, aRow, b, c, ldc, rows, accumulate)
+						for at := range c {
+							if !Same(c[at], want[at]) {
+								t.Fatalf("%s: %d×%d×%d, accumulate %v, gap %d: C[%d,%d] = %g (%#08x), want %g (%#08x)", mix.Name, rows, cols, depth, accumulate, gap,
+									at/ldc, at%ldc, c[at], math.Float32bits(c[at]), want[at], math.Float32bits(want[at]))
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// guardedEnd returns n elements of guarded memory that touch the guard.
+func guardedEnd[T any](mem []T, n int, atEnd bool) []T {
+	if atEnd {
+		return mem[len(mem)-n:]
+	}
+	return mem[:n:n]
 }
 
 // packSizes are around every vector that packing is likely to use.
@@ -208,12 +290,6 @@ func testPack(t *testing.T, k micro.Kernel) {
 		halves, floats, packed := Guarded[fp16.Float16](t, most, atEnd), Guarded[float32](t, most, atEnd), Guarded[float32](t, most, atEnd)
 		copy(halves, mix.Half(rng, most))
 		copy(floats, mix.Slice(rng, tensor.F32, most))
-		from := func(n int) int { // where n elements at the guarded end begin
-			if atEnd {
-				return most - n
-			}
-			return 0
-		}
 		for _, rows := range packSizes {
 			for _, cols := range packSizes {
 				for _, trans := range []bool{false, true} {
@@ -224,13 +300,13 @@ func testPack(t *testing.T, k micro.Kernel) {
 					m := tensor.Matrix{Rows: rows, Cols: cols, Stride: width + rng.IntN(3), Trans: trans}
 					n := max((stored-1)*m.Stride+width, 0)
 					if k.Operands == tensor.F16 {
-						m.F16 = halves[from(n):][:n]
+						m.F16 = guardedEnd(halves, n, atEnd)
 					} else {
-						m.F32 = floats[from(n):][:n]
+						m.F32 = guardedEnd(floats, n, atEnd)
 					}
 					stride := cols + rng.IntN(3)
 					n = max((rows-1)*stride+cols, 0)
-					dst := packed[from(n):][:n]
+					dst := guardedEnd(packed, n, atEnd)
 					for i := range packed {
 						packed[i] = 0.125
 					}

@@ -18,14 +18,14 @@ import (
 // a suite that passes them proves nothing about the others.
 var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	"splits k over two accumulators": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
 			half := depth / 2
-			right(half, a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+			right(half, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
 			if depth == 0 {
 				return
 			}
 			rest := make([]float32, rows*cols)
-			right(depth-half, a[half*aCol:], aRow, aCol, b[half*4:], rest, cols, rows, cols, false)
+			right(depth-half, a[half*aCol:], aRow, aCol, b[half*bRow:], bRow, rest, cols, rows, cols, false)
 			for i := range rows {
 				for j := range cols {
 					c[i*ldc+j] += rest[i*cols+j]
@@ -34,37 +34,42 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 		}
 	}),
 	"writes between the rows": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(depth, a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(depth, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
 			if ldc > cols {
 				c[cols] = 0
 			}
 		}
 	}),
 	"writes a whole tile at the edge": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(depth, a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(depth, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
 			if cols < 4 && ldc > cols {
 				c[cols] = 0
 			}
 		}
 	}),
 	"forgets the last step": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(max(depth-1, 0), a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(max(depth-1, 0), a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
 		}
 	}),
 	"takes A to be packed": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(depth, append(a, make([]float32, depth*rows)...), 1, rows, b, c, ldc, rows, cols, accumulate)
+		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(depth, append(a, make([]float32, depth*rows)...), 1, rows, b, bRow, c, ldc, rows, cols, accumulate)
+		}
+	}),
+	"takes B to be packed": with(func(right kernelFunc) kernelFunc {
+		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
+			right(depth, a, aRow, aCol, b, 4, c, ldc, rows, cols, accumulate)
 		}
 	}),
 	"reads past the panel": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool) {
+		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
 			if depth > 0 {
 				readPast(b)
 			}
-			right(depth, a, aRow, aCol, b, c, ldc, rows, cols, accumulate)
+			right(depth, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
 		}
 	}),
 	"rounds fp32 products": func(k micro.Kernel) micro.Kernel {
@@ -73,6 +78,23 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	},
 	"is named for another tile": func(k micro.Kernel) micro.Kernel {
 		k.Name = "f16f32acc-6x16-generic"
+		return k
+	},
+	"computes ten rows of a thin product at most": func(k micro.Kernel) micro.Kernel {
+		right := k.Thin
+		k.Thin = func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+			right(a, aRow, b, c, ldc, min(rows, 10), accumulate)
+		}
+		return k
+	},
+	"forgets the last column of a thin product": func(k micro.Kernel) micro.Kernel {
+		right := k.Thin
+		k.Thin = func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+			if b.Cols > 128 {
+				b.Cols--
+			}
+			right(a, aRow, b, c, ldc, rows, accumulate)
+		}
 		return k
 	},
 	"packs the transpose": func(k micro.Kernel) micro.Kernel {
@@ -97,7 +119,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	},
 }
 
-type kernelFunc = func(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool)
+type kernelFunc = func(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool)
 
 // with makes a fault of a kernel's Func.
 func with(wrong func(right kernelFunc) kernelFunc) func(micro.Kernel) micro.Kernel {

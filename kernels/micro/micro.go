@@ -5,13 +5,13 @@
 // # What a kernel does
 //
 // A kernel multiplies a few rows of A by one panel of B into one tile of C. The
-// driver has widened both to float32 and packed B, so that the kernel reads B
-// strictly forward and never sees a conversion or a transposition:
+// driver has widened both to float32, so that the kernel never sees a conversion
+// or a transposition, and packed B, with bRow = NR, unless it lies well as it is:
 //
 //	                         ◄── NR ──►
 //	                       ┌────────────┐
-//	                    k  │ b[0·NR …]  │   B panel: row p holds the NR values
-//	                    │  │ b[1·NR …]  │   that step p multiplies
+//	                    k  │ b[0·bRow …]│   B panel: row p holds the NR values
+//	                    │  │ b[1·bRow …]│   that step p multiplies
 //	                    ▼  │     ⋮      │
 //	                       └────────────┘
 //	         k ──►
@@ -34,7 +34,7 @@
 //				acc = c[i*ldc+j]
 //			}
 //			for p := range k {
-//				acc = fma(a[i*aRow+p*aCol], b[p*NR+j], acc)
+//				acc = fma(a[i*aRow+p*aCol], b[p*bRow+j], acc)
 //			}
 //			c[i*ldc+j] = acc
 //		}
@@ -51,11 +51,11 @@
 //     addition gives the same bits and either may be used.
 //   - Specials. Subnormals are neither flushed on input nor on output.
 //     Infinities follow IEEE 754. A NaN result may be any NaN.
-//   - Bounds. It reads the elements of a that the loop names, b[:k·NR] with the
-//     columns beyond cols included, and, where accumulate is set, the tile; it
+//   - Bounds. It reads the elements of a that the loop names, NR values of
+//     each row of the panel, the columns beyond cols included, and, where accumulate is set, the tile; it
 //     writes the tile and nothing else, not even between the rows.
 //   - k ≥ 0; k = 0 stores zeros or leaves the tile as it is. 1 ≤ rows ≤ MR,
-//     1 ≤ cols ≤ NR, ldc ≥ cols, aRow and aCol ≥ 1. No alignment is promised
+//     1 ≤ cols ≤ NR, ldc ≥ cols, bRow ≥ NR, aRow and aCol ≥ 1. No alignment is promised
 //     beyond that of float32. c overlaps neither a nor b.
 //   - Time. Go cannot preempt assembly. The driver keeps k small enough that a
 //     call takes microseconds.
@@ -91,7 +91,28 @@ type Kernel struct {
 	Supported bool
 
 	// Func is the kernel itself, as the package documentation defines it.
-	Func func(k int, a []float32, aRow, aCol int, b, c []float32, ldc, rows, cols int, accumulate bool)
+	Func func(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool)
+
+	// Thin multiplies a few rows by a whole matrix, which it reads where it is,
+	// once for all of up to eight rows, and widens on the way: no packing would
+	// pay for itself. b is of the operands' type and not transposed; any number
+	// of rows and columns is allowed, and what else is said of Func holds.
+	//
+	//	for i := range rows {
+	//		for j := range b.Cols {
+	//			acc := float32(0)
+	//			if accumulate {
+	//				acc = c[i*ldc+j]
+	//			}
+	//			for p := range b.Rows {
+	//				acc = fma(a[i*aRow+p], b(p, j), acc)
+	//			}
+	//			c[i*ldc+j] = acc
+	//		}
+	//	}
+	//
+	// Here too the driver has it do no more than takes microseconds.
+	Thin func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)
 
 	// Pack copies a matrix of the operands' type, which may be transposed,
 	// widening it exactly:
