@@ -88,6 +88,7 @@ type Engine struct {
 	f16, f32    plan
 	elementwise micro.Elementwise
 	crew        *crew // nil with one thread
+	passes      pool[pass]
 	products    pool[product]
 	workspaces  *pool[workspace] // which helpers hold on to, but not the engine
 }

@@ -18,7 +18,8 @@
 //	  ▲                     │                      │
 //	  └────────── Update ───┴──────────────────────┘
 //
-// and any other order is an [*OrderError]: unscaling twice, stepping after an
+// (or Checked in the place of Unscale, for those who divide by the scale later,
+// and look themselves), and any other order is an [*OrderError]: unscaling twice, stepping after an
 // overflow, updating in the middle of a window.
 package lossscale
 
@@ -54,7 +55,7 @@ type OrderError struct {
 }
 
 func (e *OrderError) Error() string {
-	return fmt.Sprintf("lossscale: %s called in the state %q: the order is Unscale, then Stepped unless there was an overflow, then Update", e.Call, e.State)
+	return fmt.Sprintf("lossscale: %s called in the state %q: the order is Unscale or Checked, then Stepped unless there was an overflow, then Update", e.Call, e.State)
 }
 
 // DivergedError reports that the gradients keep overflowing although the scale
@@ -93,6 +94,23 @@ func (s *Scaler) Config() Config { return s.cfg }
 // change between two calls of Update.
 func (s *Scaler) Scale() float32 { return s.scale }
 
+// Inverse returns what unscaling multiplies a gradient by: 1/Scale.
+func (s *Scaler) Inverse() float32 { return 1 / s.scale }
+
+// Checked is Unscale for a caller that has found out by itself whether any
+// gradient, multiplied by Inverse, is infinite or NaN, and that leaves the
+// multiplication to the optimizer: one pass over the weights instead of two.
+//
+// The error is an [*OrderError] if the window's gradients have been unscaled or
+// checked before.
+func (s *Scaler) Checked(overflow bool) error {
+	if s.phase != ready {
+		return &OrderError{"Checked", string(s.phase)}
+	}
+	s.phase, s.overflow = unscaled, overflow
+	return nil
+}
+
 // Unscale divides all gradients of a window by the scale, in place, and looks
 // for infinities and NaNs in the result, element by element. It returns the
 // index of the first slice that has one, or −1.
@@ -113,7 +131,7 @@ func (s *Scaler) Unscale(grads ...[]float32) (first int, err error) {
 	}
 	s.phase = unscaled
 	first = -1
-	inverse := 1 / s.scale
+	inverse := s.Inverse()
 	for i, grad := range grads {
 		if !unscale(grad, inverse) && first < 0 {
 			first = i

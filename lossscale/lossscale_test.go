@@ -131,6 +131,8 @@ func TestOrder(t *testing.T) {
 	}
 	clean := call{"Unscale", func(s *lossscale.Scaler) error { _, err := s.Unscale([]float32{1}); return err }}
 	bad := call{"Unscale", func(s *lossscale.Scaler) error { _, err := s.Unscale([]float32{inf}); return err }}
+	checked := call{"Checked", func(s *lossscale.Scaler) error { return s.Checked(false) }}
+	found := call{"Checked", func(s *lossscale.Scaler) error { return s.Checked(true) }}
 	step := call{"Stepped", (*lossscale.Scaler).Stepped}
 	update := call{"Update", func(s *lossscale.Scaler) error { _, err := s.Update(); return err }}
 	for _, c := range []struct {
@@ -143,6 +145,9 @@ func TestOrder(t *testing.T) {
 		{"unscale after the step", []call{clean, step, clean}},
 		{"step twice", []call{clean, step, step}},
 		{"step after an overflow", []call{bad, step}},
+		{"check after unscaling", []call{clean, checked}},
+		{"unscale after a check", []call{checked, clean}},
+		{"step after an overflow was found", []call{found, step}},
 		{"update twice", []call{clean, step, update, update}},
 		{"step after the update", []call{clean, step, update, step}},
 	} {
@@ -163,12 +168,40 @@ func TestOrder(t *testing.T) {
 			}
 		})
 	}
-	for _, calls := range [][]call{{clean, step, update, clean, step, update}, {bad, update, clean, step, update}, {clean, update}} {
+	for _, calls := range [][]call{{clean, step, update, clean, step, update}, {bad, update, clean, step, update}, {clean, update}, {checked, step, update, found, update, checked, update}} {
 		s := newScaler(t, nil)
 		for i, call := range calls {
 			if err := call.do(s); err != nil {
 				t.Errorf("call %d: %v", i, err)
 			}
+		}
+	}
+}
+
+// Looking for oneself leads to the same scale as having it looked for.
+func TestChecked(t *testing.T) {
+	looked, told := newScaler(t, nil), newScaler(t, nil)
+	for i, overflow := range []bool{true, false, true, true, false} {
+		if got, want := told.Inverse(), 1/told.Scale(); got != want {
+			t.Errorf("Inverse = %g, want %g", got, want)
+		}
+		grad := []float32{1}
+		if overflow {
+			grad[0] = inf
+		}
+		if _, err := looked.Unscale(grad); err != nil {
+			t.Fatal(err)
+		}
+		if err := told.Checked(overflow); err != nil {
+			t.Fatal(err)
+		}
+		if told.Overflowed() != overflow {
+			t.Errorf("window %d: Overflowed = %v", i, !overflow)
+		}
+		a, _ := looked.Update()
+		b, _ := told.Update()
+		if a != b {
+			t.Errorf("window %d: %+v, want %+v", i, b, a)
 		}
 	}
 }

@@ -17,11 +17,10 @@ type Linear struct {
 	Weight, Bias *Param
 	in, out      int
 
-	x    *tensor.Tensor // the last input
-	y    tensor.Tensor
-	dx   tensor.Tensor
-	sums []float32 // x·W where y cannot hold it
-	row  []float32 // the bias, or a row of dy, widened
+	x   *tensor.Tensor // the last input
+	y   tensor.Tensor
+	dx  tensor.Tensor
+	row []float32 // the bias, widened
 }
 
 // NewLinear returns a layer initialised after He et al. ("Delving Deep into
@@ -62,26 +61,9 @@ func (l *Linear) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
 	}
 	l.x = x
 	l.y.Resize(dtype, a.Rows, l.out)
-	y := l.y.Matrix()
-
-	sums := y
-	if dtype == tensor.F16 {
-		l.sums = grow(l.sums, a.Rows*l.out)
-		sums = tensor.MatrixF32(l.sums, a.Rows, l.out)
-	}
-	ctx.Engine.Gemm(kernels.GemmArgs{C: sums, A: a, B: l.Weight.Matrix(dtype)})
-
 	l.row = grow(l.row, l.out)
 	l.Bias.Matrix(dtype).LoadRow(l.row, 0)
-	for i := range a.Rows {
-		row := sums.F32[i*l.out : (i+1)*l.out]
-		for j, b := range l.row {
-			row[j] += b
-		}
-		if dtype == tensor.F16 {
-			y.StoreRow(row, i)
-		}
-	}
+	ctx.Engine.Gemm(kernels.GemmArgs{C: l.y.Matrix(), A: a, B: l.Weight.Matrix(dtype), Bias: l.row})
 	return &l.y
 }
 
@@ -94,13 +76,7 @@ func (l *Linear) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.
 	})
 
 	clear(l.Bias.Grad)
-	l.row = grow(l.row, l.out)
-	for i := range g.Rows {
-		g.LoadRow(l.row, i)
-		for j, d := range l.row {
-			l.Bias.Grad[j] += d
-		}
-	}
+	ctx.Engine.AddRows(l.Bias.Grad, g)
 
 	if !wantDX {
 		return nil

@@ -301,10 +301,11 @@ func TestReLUEveryValue(t *testing.T) {
 		dy.F16()[i] = 0xbc00 // −1
 	}
 	wide := tensor.FromF32(slices.Clone(values(x)), 1<<16)
+	ctx := newContext(t)
 	relu, relu32 := nn.NewReLU(), nn.NewReLU()
-	y, y32 := relu.Forward(nil, x), relu32.Forward(nil, wide)
-	dx := relu.Backward(nil, dy, true)
-	dx32 := relu32.Backward(nil, tensor.FromF32(slices.Clone(values(dy)), 1<<16), true)
+	y, y32 := relu.Forward(ctx, x), relu32.Forward(nil, wide)
+	dx := relu.Backward(ctx, dy, true)
+	dx32 := relu32.Backward(ctx, tensor.FromF32(slices.Clone(values(dy)), 1<<16), true)
 	for i := range y.F16() {
 		v := fp16.Float16(i).Float32()
 		want, wantGrad := v, float32(-1)

@@ -23,42 +23,18 @@ func (*ReLU) String() string { return "ReLU" }
 func (*ReLU) Params() []*Param { return nil }
 
 // Forward rectifies x.
-func (r *ReLU) Forward(_ *Context, x *tensor.Tensor) *tensor.Tensor {
+func (r *ReLU) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
 	r.y.Resize(x.DType(), x.Shape()...)
-	rectify(&r.y, x, x)
+	ctx.Engine.Rectify(&r.y, x, x)
 	return &r.y
 }
 
 // Backward returns dy where the last output was positive, and +0 elsewhere.
-func (r *ReLU) Backward(_ *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
+func (r *ReLU) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
 	if !wantDX {
 		return nil
 	}
 	r.dx.Resize(dy.DType(), dy.Shape()...)
-	rectify(&r.dx, dy, &r.y)
+	ctx.Engine.Rectify(&r.dx, dy, &r.y)
 	return &r.dx
-}
-
-// rectify sets dst to src where mask is positive or NaN, and to +0 elsewhere.
-func rectify(dst, src, mask *tensor.Tensor) {
-	if dst.DType() == tensor.F32 {
-		d, s := dst.F32(), src.F32()
-		for i, m := range mask.F32() {
-			if m <= 0 {
-				d[i] = 0
-			} else {
-				d[i] = s[i]
-			}
-		}
-		return
-	}
-	const signBit, infinity = 0x8000, 0x7c00
-	d, s := dst.F16(), src.F16()
-	for i, m := range mask.F16() {
-		keep := m&^signBit > infinity || m&signBit == 0 && m != 0
-		d[i] = 0
-		if keep {
-			d[i] = s[i]
-		}
-	}
 }

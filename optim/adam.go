@@ -4,7 +4,7 @@ import (
 	"errors"
 	"math"
 
-	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels"
 )
 
 // AdamConfig holds the hyperparameters of [Adam]. [DefaultAdam] has the usual ones.
@@ -64,36 +64,22 @@ func NewAdam(params []Param, cfg AdamConfig) (*Adam, error) {
 func (a *Adam) State() *State { return &a.state }
 
 // Step implements [Optimizer].
-func (a *Adam) Step(learningRate float64) {
+func (a *Adam) Step(e *kernels.Engine, learningRate float64, unscale float32) {
 	a.state.Steps++
 	c := a.cfg
-	var (
-		beta1, rest1 = float32(c.Beta1), float32(1 - c.Beta1)
-		beta2, rest2 = float32(c.Beta2), float32(1 - c.Beta2)
-		rate         = float32(learningRate / (1 - power(c.Beta1, a.state.Steps)))
-		correction   = float32(math.Sqrt(1 - power(c.Beta2, a.state.Steps)))
-		epsilon      = float32(c.Epsilon)
-		decay        = float32(c.WeightDecay)
-		keep         = float32(1 - float64(learningRate*c.WeightDecay))
-	)
+	step := kernels.Adam{
+		Unscale: unscale,
+		Beta1:   float32(c.Beta1), Rest1: float32(1 - c.Beta1),
+		Beta2: float32(c.Beta2), Rest2: float32(1 - c.Beta2),
+		Rate:       float32(learningRate / (1 - power(c.Beta1, a.state.Steps))),
+		Correction: float32(math.Sqrt(1 - power(c.Beta2, a.state.Steps))),
+		Epsilon:    float32(c.Epsilon),
+		Decay:      float32(c.WeightDecay),
+		Keep:       float32(1 - float64(learningRate*c.WeightDecay)),
+		Decoupled:  c.Decoupled,
+	}
 	for i, p := range a.params {
-		moment, second := a.moment[i], a.second[i]
-		for j, g := range p.Grad {
-			w := p.Master[j]
-			if c.Decoupled {
-				w = float32(w * keep)
-			} else if decay != 0 {
-				g += float32(decay * w)
-			}
-			m := float32(beta1*moment[j]) + float32(rest1*g)
-			v := float32(beta2*second[j]) + float32(float32(rest2*g)*g)
-			moment[j], second[j] = m, v
-			denominator := float32(math.Sqrt(float64(v)))/correction + epsilon
-			p.Master[j] = w - float32(rate*float32(m/denominator))
-		}
-		if p.Half != nil {
-			fp16.Narrow(p.Half, p.Master)
-		}
+		e.Adam(p.Master, a.moment[i], a.second[i], p.Grad, p.Half, step)
 	}
 }
 

@@ -5,8 +5,8 @@
 // goes; the square of a gradient would overflow it at 256.
 //
 // An optimizer neither scales losses nor skips steps. It is handed gradients
-// that are already unscaled and finite, and a step that is to be skipped is
-// one that is not taken: its step count, and with it Adam's bias correction,
+// that are finite, and what to multiply them by; a step that is to be skipped
+// is one that is not taken: its step count, and with it Adam's bias correction,
 // then stays where it is.
 //
 // Every operation is rounded on its own, in a fixed order, so that the weights
@@ -18,6 +18,7 @@ import (
 	"math"
 
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels"
 )
 
 // Param is a parameter as an optimizer sees it: slices that it shares with the
@@ -25,14 +26,15 @@ import (
 type Param struct {
 	Name   string
 	Master []float32      // the value; changed by Step
-	Grad   []float32      // the gradient, unscaled; read by Step
+	Grad   []float32      // the gradient, times the loss scale; read by Step
 	Half   []fp16.Float16 // where not nil, Step leaves Master here, rounded
 }
 
 // Optimizer updates the parameters that it was made for.
 type Optimizer interface {
-	// Step takes one step of the given learning rate.
-	Step(learningRate float64)
+	// Step takes one step of the given learning rate, on e. The gradients are
+	// Grad·unscale: unscale is the reciprocal of the loss scale, or 1.
+	Step(e *kernels.Engine, learningRate float64, unscale float32)
 
 	// State returns the optimizer's state itself, not a copy: to save it, read
 	// it; to restore it, write to it.

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/optim"
 )
 
@@ -32,6 +33,15 @@ func loadFixture(t *testing.T) (f fixture) {
 	}
 	return f
 }
+
+// engine is what the steps run on.
+var engine = func() *kernels.Engine {
+	e, err := kernels.New(kernels.Config{})
+	if err != nil {
+		panic(err)
+	}
+	return e
+}()
 
 func newParam(start []float32) optim.Param {
 	return optim.Param{
@@ -82,7 +92,7 @@ func TestAgainstPyTorch(t *testing.T) {
 			opt := c.make([]optim.Param{p})
 			for step, grads := range f.Grads {
 				copy(p.Grad, grads)
-				opt.Step(c.rate)
+				opt.Step(engine, c.rate, 1)
 				for i, got := range p.Master {
 					want := f.Cases[name][step][i]
 					if diff := math.Abs(float64(got - want)); !(diff <= 4e-7*math.Max(1, math.Abs(float64(want)))) {
@@ -122,14 +132,37 @@ func TestStateRestores(t *testing.T) {
 					}
 				}
 				copy(whole.Grad, grads)
-				opt.Step(c.rate)
+				opt.Step(engine, c.rate, 1)
 				if second != nil {
 					copy(resumed.Grad, grads)
-					second.Step(c.rate)
+					second.Step(engine, c.rate, 1)
 				}
 			}
 			if !slices.Equal(whole.Master, resumed.Master) {
 				t.Errorf("resumed at step 5: %v, without a break: %v", resumed.Master, whole.Master)
+			}
+		})
+	}
+}
+
+// To divide the gradients during the step is to divide them before it.
+func TestUnscale(t *testing.T) {
+	f := loadFixture(t)
+	const scale = 3 // not a power of two: the division rounds
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			during, before := newParam(f.Start), newParam(f.Start)
+			opt, second := c.make([]optim.Param{during}), c.make([]optim.Param{before})
+			for _, grads := range f.Grads {
+				for i, g := range grads {
+					during.Grad[i] = g
+					before.Grad[i] = g * (1 / float32(scale))
+				}
+				opt.Step(engine, c.rate, 1/float32(scale))
+				second.Step(engine, c.rate, 1)
+			}
+			if !slices.Equal(during.Master, before.Master) || slices.Equal(during.Master, f.Start) {
+				t.Errorf("divided during the step: %v, before: %v", during.Master, before.Master)
 			}
 		})
 	}
@@ -142,7 +175,7 @@ func TestPitfallSecondMomentInHalf(t *testing.T) {
 	copy(p.Grad, []float32{60000, 1e-6})
 	opt := must(optim.NewAdam([]optim.Param{p}, optim.DefaultAdam()))
 	for range 10 {
-		opt.Step(0.1)
+		opt.Step(engine, 0.1, 1)
 	}
 	// A constant gradient moves the weight by the learning rate a step, whatever its size
 	// (for 1e-6, ε = 1e-8 takes one percent of that).
@@ -186,7 +219,7 @@ func TestBadHyperparameters(t *testing.T) {
 func TestStepDoesNotAllocate(t *testing.T) {
 	for name, c := range cases {
 		opt := c.make([]optim.Param{newParam(make([]float32, 100))})
-		if n := testing.AllocsPerRun(10, func() { opt.Step(0.1) }); n != 0 {
+		if n := testing.AllocsPerRun(10, func() { opt.Step(engine, 0.1, 1) }); n != 0 {
 			t.Errorf("%s: %v allocations a step", name, n)
 		}
 	}
@@ -194,6 +227,11 @@ func TestStepDoesNotAllocate(t *testing.T) {
 
 func Example() {
 	// Minimise (w − 3)² by hand.
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	w := optim.Param{Name: "w", Master: []float32{0}, Grad: make([]float32, 1)}
 	opt, err := optim.NewSGD([]optim.Param{w}, optim.SGDConfig{Momentum: 0.5})
 	if err != nil {
@@ -202,7 +240,7 @@ func Example() {
 	}
 	for range 60 {
 		w.Grad[0] = 2 * (w.Master[0] - 3)
-		opt.Step(0.1)
+		opt.Step(engine, 0.1, 1)
 	}
 	fmt.Printf("w = %.3f after %d steps\n", w.Master[0], opt.State().Steps)
 	// Output: w = 3.000 after 60 steps
@@ -216,7 +254,7 @@ type signSGD struct {
 
 func (s *signSGD) State() *optim.State { return &s.state }
 
-func (s *signSGD) Step(learningRate float64) {
+func (s *signSGD) Step(_ *kernels.Engine, learningRate float64, _ float32) {
 	s.state.Steps++
 	for _, p := range s.params {
 		for i, g := range p.Grad {
@@ -231,7 +269,7 @@ func (s *signSGD) Step(learningRate float64) {
 func ExampleOptimizer() {
 	w := optim.Param{Name: "w", Master: []float32{1}, Grad: []float32{1000}}
 	var opt optim.Optimizer = &signSGD{params: []optim.Param{w}}
-	opt.Step(0.25)
+	opt.Step(engine, 0.25, 1)
 	fmt.Println(w.Master)
 	// Output: [0.75]
 }

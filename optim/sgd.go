@@ -4,7 +4,7 @@ import (
 	"errors"
 	"math"
 
-	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels"
 )
 
 // SGDConfig holds the hyperparameters of [SGD]. The zero value is plain
@@ -49,25 +49,13 @@ func NewSGD(params []Param, cfg SGDConfig) (*SGD, error) {
 func (s *SGD) State() *State { return &s.state }
 
 // Step implements [Optimizer].
-func (s *SGD) Step(learningRate float64) {
+func (s *SGD) Step(e *kernels.Engine, learningRate float64, unscale float32) {
 	s.state.Steps++
-	rate, momentum, decay := float32(learningRate), float32(s.cfg.Momentum), float32(s.cfg.WeightDecay)
+	step := kernels.SGD{
+		Unscale: unscale, Rate: float32(learningRate),
+		Momentum: float32(s.cfg.Momentum), Decay: float32(s.cfg.WeightDecay), Nesterov: s.cfg.Nesterov,
+	}
 	for i, p := range s.params {
-		velocity := s.velocity[i]
-		for j, g := range p.Grad {
-			w := p.Master[j]
-			if decay != 0 {
-				g += float32(decay * w)
-			}
-			v := float32(momentum*velocity[j]) + g
-			velocity[j] = v
-			if s.cfg.Nesterov {
-				v = g + float32(momentum*v)
-			}
-			p.Master[j] = w - float32(rate*v)
-		}
-		if p.Half != nil {
-			fp16.Narrow(p.Half, p.Master)
-		}
+		e.SGD(p.Master, s.velocity[i], p.Grad, p.Half, step)
 	}
 }

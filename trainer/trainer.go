@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/kernels"
@@ -102,7 +103,10 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	r.Loss, dlogits = t.loss.Loss(logits, b.Labels, scaler.Scale())
 	t.cfg.Model.Backward(&t.ctx, dlogits, false)
 
-	first, err := scaler.Unscale(t.grads...)
+	// The gradients stay scaled: the optimizer divides them as it reads them.
+	unscale := scaler.Inverse()
+	first := slices.IndexFunc(t.grads, func(grad []float32) bool { return !t.cfg.Engine.Finite(grad, unscale) })
+	err := scaler.Checked(first >= 0)
 	if err != nil {
 		return r, fmt.Errorf("trainer: %w", err)
 	}
@@ -112,7 +116,7 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 		t.progress.Skipped++
 		t.progress.EpochSkipped++
 	} else {
-		t.cfg.Optimizer.Step(r.LearningRate)
+		t.cfg.Optimizer.Step(t.cfg.Engine, r.LearningRate, unscale)
 		if err := scaler.Stepped(); err != nil {
 			return r, fmt.Errorf("trainer: %w", err)
 		}

@@ -1,0 +1,186 @@
+package kernels
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels/micro"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// SGD and Adam hold the numbers of a step of these optimizers.
+type (
+	SGD  = micro.SGD
+	Adam = micro.Adam
+)
+
+// serialElements is the number of elements below which the caller alone does an
+// elementwise operation: about a microsecond's work, as of a product.
+const serialElements = 1 << 14
+
+// Finite returns whether x[i]·factor is finite for all i.
+func (e *Engine) Finite(x []float32, factor float32) bool {
+	p := e.passes.get()
+	p.grad, p.factor = x, factor
+	p.notFinite.Store(false)
+	e.pass(p, len(x), func(p *pass, from, to int) {
+		if !p.Elementwise.Finite(p.grad[from:to], p.factor) {
+			p.notFinite.Store(true)
+		}
+	})
+	finite := !p.notFinite.Load()
+	e.done(p)
+	return finite
+}
+
+// Rectify sets dst to src where mask is positive or a NaN, and to +0 elsewhere:
+//
+//	if mask[i] <= 0 { dst[i] = +0 } else { dst[i] = src[i] }
+//
+// With src as the mask it is the rectifier; with the rectifier's output as the
+// mask, its gradient. All three have the same type and number of elements; dst
+// may be one of the others. It panics if they do not fit.
+func (e *Engine) Rectify(dst, src, mask *tensor.Tensor) {
+	if dst.DType() != src.DType() || dst.DType() != mask.DType() || dst.Len() != src.Len() || dst.Len() != mask.Len() {
+		panic(fmt.Sprintf("kernels: Rectify: dst is %v %v, src %v %v and mask %v %v: want one type and length",
+			dst.DType(), dst.Shape(), src.DType(), src.Shape(), mask.DType(), mask.Shape()))
+	}
+	p := e.passes.get()
+	if dst.DType() == tensor.F16 {
+		p.half, p.half2, p.half3 = dst.F16(), src.F16(), mask.F16()
+		e.pass(p, dst.Len(), func(p *pass, from, to int) {
+			p.RectifyF16(p.half[from:to], p.half2[from:to], p.half3[from:to])
+		})
+	} else {
+		p.w, p.m, p.v = dst.F32(), src.F32(), mask.F32()
+		e.pass(p, dst.Len(), func(p *pass, from, to int) {
+			p.RectifyF32(p.w[from:to], p.m[from:to], p.v[from:to])
+		})
+	}
+	e.done(p)
+}
+
+// AddRows adds the rows of m, which is not transposed, to sums, of length
+// m.Cols, one after the other:
+//
+//	for i := range m.Rows { for j := range m.Cols { sums[j] += m(i, j) } }
+//
+// It panics if m is not what it says, or sums is of another length.
+func (e *Engine) AddRows(sums []float32, m tensor.Matrix) {
+	if err := m.Check("m"); err != nil {
+		panic("kernels: AddRows: " + err.Error())
+	}
+	if m.Trans || len(sums) != m.Cols {
+		panic(fmt.Sprintf("kernels: AddRows: %d sums and a matrix of %d columns, transposed: %v: want as many, and false", len(sums), m.Cols, m.Trans))
+	}
+	p := e.passes.get()
+	p.w, p.matrix = sums, m
+	// Columns are what is split: the order of the rows is the order of the sums.
+	const atOnce = 512
+	p.run(e, m.Cols, atOnce, m.Rows*m.Cols >= serialElements, func(p *pass, from, to int) {
+		rows := micro.MostElements / atOnce
+		for i := 0; i < p.matrix.Rows; i += rows {
+			p.Elementwise.AddRows(p.w[from:to], p.matrix.Block(i, from, min(rows, p.matrix.Rows-i), to-from))
+		}
+	})
+	e.done(p)
+}
+
+// SGD takes a step of gradient descent with momentum, as [micro.Elementwise]
+// spells it out: w are the weights, v the velocities. half, where not nil, gets
+// the new weights, rounded. It panics unless all are of one length.
+func (e *Engine) SGD(w, v, grad []float32, half []fp16.Float16, s SGD) {
+	if len(v) != len(w) || len(grad) != len(w) || half != nil && len(half) != len(w) {
+		panic("kernels: SGD: slices of different lengths")
+	}
+	p := e.passes.get()
+	p.w, p.v, p.grad, p.half, p.sgd = w, v, grad, half, s
+	e.pass(p, len(w), func(p *pass, from, to int) {
+		p.Elementwise.SGD(p.w[from:to], p.v[from:to], p.grad[from:to], p.halves(from, to), p.sgd)
+	})
+	e.done(p)
+}
+
+// Adam takes a step of Adam or AdamW, as [micro.Elementwise] spells it out: w
+// are the weights, m and v the moments. half, where not nil, gets the new
+// weights, rounded. It panics unless all are of one length.
+func (e *Engine) Adam(w, m, v, grad []float32, half []fp16.Float16, a Adam) {
+	if len(m) != len(w) || len(v) != len(w) || len(grad) != len(w) || half != nil && len(half) != len(w) {
+		panic("kernels: Adam: slices of different lengths")
+	}
+	p := e.passes.get()
+	p.w, p.m, p.v, p.grad, p.half, p.adam = w, m, v, grad, half, a
+	e.pass(p, len(w), func(p *pass, from, to int) {
+		p.Elementwise.Adam(p.w[from:to], p.m[from:to], p.v[from:to], p.grad[from:to], p.halves(from, to), p.adam)
+	})
+	e.done(p)
+}
+
+// Lookup sets dst[i] = table[src[i]], which is how images are standardised.
+// It panics unless dst and src are of one length.
+func (e *Engine) Lookup(dst []fp16.Float16, table *[256]fp16.Float16, src []byte) {
+	if len(dst) != len(src) {
+		panic("kernels: Lookup: slices of different lengths")
+	}
+	p := e.passes.get()
+	p.half, p.table, p.bytes = dst, table, src
+	e.pass(p, len(src), func(p *pass, from, to int) {
+		p.Elementwise.Lookup(p.half[from:to], p.table, p.bytes[from:to])
+	})
+	e.done(p)
+}
+
+// pass is an elementwise operation under way: its operands, of which each
+// operation has some, and how it is split.
+type pass struct {
+	*micro.Elementwise
+	part     func(p *pass, from, to int) // does a part of the elements, or columns
+	n, share int                         // elements in all, and of a task
+
+	w, m, v, grad      []float32
+	half, half2, half3 []fp16.Float16
+	matrix             tensor.Matrix
+	factor             float32
+	notFinite          atomic.Bool
+	sgd                SGD
+	adam               Adam
+	table              *[256]fp16.Float16
+	bytes              []byte
+}
+
+func (p *pass) do(task int, _ *workspace) {
+	from := task * p.share
+	p.part(p, from, min(from+p.share, p.n))
+}
+
+func (p *pass) halves(from, to int) []fp16.Float16 {
+	if p.half == nil {
+		return nil
+	}
+	return p.half[from:to]
+}
+
+// pass does an operation on n elements.
+func (e *Engine) pass(p *pass, n int, part func(p *pass, from, to int)) {
+	p.run(e, n, micro.MostElements, n >= serialElements, part)
+}
+
+// run does an operation on n elements, or columns, at most so many at a time,
+// with helpers if that is worth it. What tasks share are whole cache lines.
+func (p *pass) run(e *Engine, n, most int, worth bool, part func(p *pass, from, to int)) {
+	if n == 0 {
+		return
+	}
+	helpers := e.hire(worth)
+	p.Elementwise, p.part, p.n = &e.elementwise, part, n
+	p.share = min(roundUp(ceilDiv(n, helpers.threads()), 64), most)
+	e.run(helpers, ceilDiv(n, p.share), p)
+	helpers.release()
+}
+
+// done gives p back, without anyone's memory.
+func (e *Engine) done(p *pass) {
+	p.w, p.m, p.v, p.grad, p.half, p.half2, p.half3, p.bytes, p.table, p.matrix = nil, nil, nil, nil, nil, nil, nil, nil, nil, tensor.Matrix{}
+	e.passes.put(p)
+}
