@@ -88,8 +88,12 @@ func (s *Scale) times(dst, src *tensor.Tensor) *tensor.Tensor {
 }
 
 func ExampleLayer() {
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
 	model := nn.NewSequential(NewScale(), nn.NewReLU())
-	y := model.Forward(nil, tensor.FromF32([]float32{-1, 2, 3}, 1, 3))
+	y := model.Forward(&nn.Context{Engine: engine}, tensor.FromF32([]float32{-1, 2, 3}, 1, 3))
 	fmt.Println(y.F32(), model.Params()[0].Name)
 	// Output: [0 2 3] 0.factor
 }

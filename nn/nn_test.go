@@ -303,7 +303,7 @@ func TestReLUEveryValue(t *testing.T) {
 	wide := tensor.FromF32(slices.Clone(values(x)), 1<<16)
 	ctx := newContext(t)
 	relu, relu32 := nn.NewReLU(), nn.NewReLU()
-	y, y32 := relu.Forward(ctx, x), relu32.Forward(nil, wide)
+	y, y32 := relu.Forward(ctx, x), relu32.Forward(ctx, wide)
 	dx := relu.Backward(ctx, dy, true)
 	dx32 := relu32.Backward(ctx, tensor.FromF32(slices.Clone(values(dy)), 1<<16), true)
 	for i := range y.F16() {
