@@ -180,9 +180,6 @@ func (p *packing) do(task int, _ *workspace) {
 	nr, k := p.kernel.NR, p.k
 	from := p.packFrom + task*p.packCols
 	to := min(from+p.packCols, p.cols)
-	if ragged := (to - from) % nr; ragged != 0 { // what a kernel reads beyond the edge shall not be slow
-		clear(p.b[(to-ragged)*k:][:k*nr])
-	}
 	steps := packSteps
 	if p.B.Trans { // a panel has whole rows of what is stored
 		steps = max(k, 1)

@@ -163,7 +163,7 @@ func New(cfg Config) (*Engine, error) {
 			return k.Tier == name && k.Operands == p.operands && k.Supported
 		})
 		*p.plan = plan{kernel: all[i], blocking: cfg.Blocking.or(blockingFor(all[i], caches))}
-		p.plan.narrow, p.plan.inPlaceBelow = caches.L1D*5/8/4, caches.L2/2/4
+		p.plan.narrow, p.plan.inPlaceBelow = caches.L1D*5/8/4, min(caches.L3/2, 8<<20)/4
 	}
 	last := len(elementwise) - 1
 	e.elementwise = elementwise[last]
