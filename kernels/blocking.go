@@ -58,7 +58,7 @@ func MachineCaches() Caches {
 //     comes in streams, which the prefetchers see;
 //   - a block of A, MC×KC, and the sums of a block of C, MC×512, fill half of
 //     the L2 cache, the rest being for the panels of B that pass through;
-//   - the packed B fills half of the L3 cache, but no more than 4 MiB: other
+//   - the packed B fills half of the L3 cache, but no more than 2 MiB: other
 //     cores use it too, and packing soon before use is better still.
 //
 // BenchmarkBlocking is the measurement behind 384 and 512. On a Zen 5 the optimum
@@ -71,7 +71,7 @@ func blockingFor(k micro.Kernel, c Caches) Blocking {
 		MC: max(roundDown(c.L2/2/(size*(kc+nc)), k.MR), k.MR),
 		KC: kc,
 		NC: nc,
-		B:  min(c.L3/2, 4<<20) / size,
+		B:  min(c.L3/2, 2<<20) / size,
 	}
 }
 

@@ -110,10 +110,13 @@ func (g *GemmArgs) check() error {
 // shares are even, and enough for a kernel to be fast with.
 const rowUnit = 4
 
-// packSteps is how many rows of B are packed at a time, across all panels of a
-// task: few enough that their lines stay in the L1 cache until the last of the
-// panels has taken its part of them.
-const packSteps = 16
+// B is packed some rows at a time, across all panels of a task: few enough that
+// their lines stay in the L1 cache until the last of the panels has taken its
+// part of them. That is so many elements, but no fewer rows than packSteps.
+const (
+	packElements = 1 << 13
+	packSteps    = 16
+)
 
 // product is one call of Gemm under way: what its threads share. Products are
 // used again, with the memory they hold.
@@ -132,12 +135,18 @@ type product struct {
 	// The columns of B and C under way: cols of them from j0.
 	j0, cols int
 	a        []float32 // all of A, for a thin product that cannot use it as it is
-	b        []float32 // B's, in panels of NR columns and all of k
+	b        []float32 // B's, in panels of NR columns and all of k, if they are packed beforehand
+	packed   bool      // whether they are
 
-	packFrom, packCols int // the first column to pack, and the columns of a task that packs B
-	mc, nc             int // the rows and columns of a task that computes C
-	columnBlocks       int // such tasks across
+	packCols     int // the columns of a task that packs B
+	mc, nc       int // the rows and columns of a task that computes C
+	columnBlocks int // such tasks across
 }
+
+// packBefore is the number of blocks of rows from which on the panels of B are
+// packed beforehand, for all of them. Below, each block packs a panel when it
+// needs it: that writes to the L1 cache and not, to be read again, beyond it.
+const packBefore = 5
 
 // multiply runs the loops around the kernel. No dimension of C is zero.
 func (e *Engine) multiply(p *product, helpers *crew) {
@@ -148,24 +157,27 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	mc := p.blocking.MC
 	if n <= nr {
 		// Nothing of A is used twice: better that it is still in L1 when it is used.
-		mc = min(mc, max(roundDown(p.narrow/(p.kc+aPad), p.kernel.MR), p.kernel.MR))
+		mc = min(mc, max(roundDown(p.narrow/(p.kc+rowPad), p.kernel.MR), p.kernel.MR))
 	}
 	// As many blocks of rows for each thread as for any other and, where there
 	// are too few rows for that, more blocks of columns.
-	p.mc = split(m, ceilDiv(m, roundUp(ceilDiv(m, mc), threads)), rowUnit)
-	rowBlocks := ceilDiv(m, p.mc)
-	atOnce := split(n, max(p.blocking.B/max(k, 1), nr), nr)
-	p.b = grow(p.b, k*roundUp(min(atOnce, n), nr))
-
+	rowBlocks := ceilDiv(m, mc)
+	if m >= 2*p.kernel.MR*threads {
+		rowBlocks = roundUp(rowBlocks, threads)
+	}
+	p.mc = split(m, ceilDiv(m, rowBlocks), rowUnit)
+	rowBlocks = ceilDiv(m, p.mc)
+	p.packed = rowBlocks >= packBefore && !p.inPlace
+	atOnce := n
+	if p.packed {
+		atOnce = split(n, max(p.blocking.B/max(k, 1), nr), nr)
+		p.b = grow(p.b, k*roundUp(min(atOnce, n), nr))
+	}
 	for p.j0 = 0; p.j0 < n; p.j0 += atOnce {
 		p.cols = min(atOnce, n-p.j0)
-		p.packFrom = 0
-		if p.inPlace && p.Packed == nil && !p.B.Trans {
-			p.packFrom = roundDown(p.cols, nr) // all but what would be read beyond its end
-		}
-		if toPack := p.cols - p.packFrom; toPack > 0 {
-			p.packCols = split(toPack, ceilDiv(toPack, threads), nr)
-			e.run(helpers, ceilDiv(toPack, p.packCols), (*packing)(p))
+		if p.packed {
+			p.packCols = split(p.cols, ceilDiv(p.cols, threads), nr)
+			e.run(helpers, ceilDiv(p.cols, p.packCols), (*packing)(p))
 		}
 		p.nc = split(p.cols, min(p.blocking.NC, micro.MostElements, ceilDiv(p.cols, ceilDiv(threads, rowBlocks))), nr)
 		p.columnBlocks = ceilDiv(p.cols, p.nc)
@@ -178,15 +190,16 @@ type packing product
 
 func (p *packing) do(task int, _ *workspace) {
 	nr, k := p.kernel.NR, p.k
-	from := p.packFrom + task*p.packCols
+	from := task * p.packCols
 	to := min(from+p.packCols, p.cols)
-	steps := packSteps
+	steps := max(packElements/(to-from), packSteps)
 	if p.B.Trans { // a panel has whole rows of what is stored
 		steps = max(k, 1)
 	}
 	for q := 0; q < k; q += steps {
+		rows := min(steps, k-q)
 		for j := from; j < to; j += nr {
-			p.kernel.Pack(p.b[j*k+q*nr:], nr, (*product)(p).blockB(q, p.j0+j, min(steps, k-q), min(nr, to-j)))
+			p.kernel.Pack(p.b[j*k+q*nr:], nr, (*product)(p).blockB(q, p.j0+j, rows, min(nr, to-j)))
 		}
 	}
 }
@@ -213,22 +226,39 @@ func (p *computing) do(task int, own *workspace) {
 		depth := min(p.kc, p.k-k0)
 		a := (*product)(p).blockA(i, k0, rows, depth, own)
 		for jj := 0; jj < cols; jj += nr {
-			panel, row := p.b[min((j+jj)*p.k+k0*nr, len(p.b)):], nr
-			if j+jj < p.packFrom {
-				panel, row = p.B.F32[k0*p.B.Stride+p.j0+j+jj:], p.B.Stride
-			}
-			multiplyPanel(sums.Block(0, jj, rows, min(nr, cols-jj)), &a, panel, row, &p.kernel, k0 > 0 || p.Accumulate)
+			width := min(nr, cols-jj)
+			panel, row := (*product)(p).panel(k0, j+jj, depth, width, own)
+			multiplyPanel(sums.Block(0, jj, rows, width), &a, panel, row, &p.kernel, k0 > 0 || p.Accumulate)
 		}
 	}
 	(*product)(p).finish(c, sums, i, p.j0+j, own)
 }
 
+// panel returns a panel of B, of the columns under way, and how far apart its
+// rows are.
+func (p *product) panel(k0, j, depth, width int, own *workspace) ([]float32, int) {
+	nr := p.kernel.NR
+	if p.packed {
+		return p.b[j*p.k+k0*nr:], nr
+	}
+	if p.inPlace && p.Packed == nil && !p.B.Trans && width == nr && depth > 0 { // a narrow one would be read beyond its end
+		return p.B.F32[k0*p.B.Stride+p.j0+j:], p.B.Stride
+	}
+	own.b = grow(own.b, depth*nr)
+	p.kernel.Pack(own.b, nr, p.blockB(k0, p.j0+j, depth, width))
+	return own.b, nr
+}
+
 // multiplyPanel multiplies a block of A by a panel of B, which is in the L1
 // cache meanwhile. c is fp32.
 func multiplyPanel(c tensor.Matrix, a *blockA, panel []float32, row int, kern *micro.Kernel, accumulate bool) {
-	for i := 0; i < c.Rows; i += kern.MR {
-		kern.Func(a.depth, a.from(i), a.row, a.col, panel, row, c.F32[i*c.Stride:], c.Stride,
-			min(kern.MR, c.Rows-i), c.Cols, accumulate)
+	rows := c.Rows
+	if a.band != 0 {
+		rows = aBand
+	}
+	for i := 0; i < c.Rows; i += rows {
+		kern.Func(a.depth, a.a[i/aBand*a.band:], a.row, a.col, panel, row, c.F32[i*c.Stride:], c.Stride,
+			min(rows, c.Rows-i), c.Cols, accumulate)
 	}
 }
 
@@ -267,17 +297,19 @@ func (p *thin) do(task int, own *workspace) {
 	(*product)(p).finish(c, sums, 0, j, own)
 }
 
-// sums returns where the sums of a block of C are kept, which is C itself if it
-// can hold them.
+// sums returns where the sums of a block of C are kept. That is C itself if it
+// can hold them, unless its rows are a multiple of 4096 bytes apart: those of a
+// tile would share few sets of the L1 cache, once for each block of k.
 func (p *product) sums(c tensor.Matrix, own *workspace) tensor.Matrix {
-	if c.F32 != nil {
+	if c.F32 != nil && (c.Stride%1024 != 0 || p.k <= p.kc) {
 		return c
 	}
-	own.sums = grow(own.sums, c.Rows*c.Cols)
-	sums := tensor.MatrixF32(own.sums, c.Rows, c.Cols)
+	sums := tensor.Matrix{Rows: c.Rows, Cols: c.Cols, Stride: c.Cols + rowPad}
+	own.sums = grow(own.sums, sums.Rows*sums.Stride)
+	sums.F32 = own.sums
 	if p.Accumulate {
 		for r := range c.Rows {
-			c.LoadRow(sums.F32[r*c.Cols:], r)
+			c.LoadRow(sums.F32[r*sums.Stride:], r)
 		}
 	}
 	return sums
@@ -285,8 +317,8 @@ func (p *product) sums(c tensor.Matrix, own *workspace) tensor.Matrix {
 
 // finish makes a block of C, whose first element is (i, j), of its sums.
 func (p *product) finish(c, sums tensor.Matrix, i, j int, own *workspace) {
-	if c.F32 != nil && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
-		return
+	if c.F32 != nil && &c.F32[0] == &sums.F32[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
+		return // nothing is left to do
 	}
 	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}
 	if p.Bias != nil && !p.byRow {
@@ -325,9 +357,9 @@ type blockA struct {
 // tiles, so that packing moves whole vectors. All MR divide it.
 const aBand = 48
 
-// aPad keeps the rows of a block of A from lying a multiple of 4096 bytes
-// apart, where they would share one set of the L1 cache.
-const aPad = 16
+// rowPad keeps the rows of a block from lying a multiple of 4096 bytes apart,
+// where they would share one set of the L1 cache.
+const rowPad = 16
 
 // blockA makes a block of A ready. One that is not transposed stays as it is,
 // row after row; of one that is, each step's elements lie side by side.
@@ -340,21 +372,13 @@ func (p *product) blockA(i, q, rows, depth int, own *workspace) blockA {
 		}
 		return blockA{a: m.F32, row: row, col: col, depth: depth}
 	}
-	own.a = grow(own.a, roundUp(rows, aBand)*(depth+aPad))
+	own.a = grow(own.a, roundUp(rows, aBand)*(depth+rowPad))
 	if !m.Trans {
-		p.kernel.Pack(own.a, depth+aPad, m)
-		return blockA{a: own.a, row: depth + aPad, col: 1, depth: depth}
+		p.kernel.Pack(own.a, depth+rowPad, m)
+		return blockA{a: own.a, row: depth + rowPad, col: 1, depth: depth}
 	}
 	for i := 0; i < rows; i += aBand {
 		p.kernel.Pack(own.a[i*depth:], aBand, m.Block(i, 0, min(aBand, rows-i), depth).T())
 	}
 	return blockA{a: own.a, row: 1, col: aBand, depth: depth, band: aBand * depth}
-}
-
-// from returns the elements from row i on.
-func (b *blockA) from(i int) []float32 {
-	if b.band == 0 {
-		return b.a[min(i*b.row, len(b.a)):]
-	}
-	return b.a[i/aBand*b.band+i%aBand:]
 }

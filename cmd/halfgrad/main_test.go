@@ -654,7 +654,7 @@ func TestInfo(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 	text := succeed(t, "info", "--kernel", "generic").stdout
-	for _, part := range []string{"generic, forced by --kernel generic", "f16f32acc-4x4-generic", "KiB"} {
+	for _, part := range []string{"generic, forced by --kernel generic", "f16f32acc-2x4-generic", "KiB"} {
 		if !strings.Contains(text, part) {
 			t.Errorf("no %q in\n%s", part, text)
 		}

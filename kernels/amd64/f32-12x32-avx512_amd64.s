@@ -10,7 +10,7 @@
 // What this is not: it does not convert. Both operands are float32, widened
 // while packing.
 //
-// Twelve rows are one pass; fewer are taken as eight, four, two and one. Tiles
+// Rows are taken twelve a pass; what is left as eight, four, two and one. Tiles
 // of at most 16 columns have loops of their own, with half the vectors. C is
 // loaded and stored under masks, so no column beyond cols is touched; of B the
 // panel has all of them, and what they give is not stored.
@@ -219,6 +219,7 @@ TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-81
 	SHLQ    $2, LDC
 	SHLQ    $2, BROW
 
+twelve:
 	CMPQ ROWS, $12
 	JLT  eight
 	BEGIN
@@ -230,8 +231,11 @@ TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-81
 start12:
 	LOOPS(STEP12, STEP12N, loop12, loop12n, store12)
 	STORE12
-	VZEROUPPER
-	RET
+	MOVQ C, CPASS
+	LEAQ (AROW)(AROW*2), A9
+	LEAQ (APASS)(A9*4), APASS
+	SUBQ $12, ROWS
+	JMP  twelve
 
 eight:
 	CMPQ ROWS, $8

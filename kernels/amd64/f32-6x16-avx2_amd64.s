@@ -12,7 +12,7 @@
 // while packing, because converting in this loop would put two more uops a
 // vector of B onto the ports the FMAs need.
 //
-// Six rows are one pass; fewer are taken as four, two and one.
+// Rows are taken six a pass; what is left as four, two and one.
 //
 // Registers
 //
@@ -148,6 +148,7 @@ TEXT ·gemm6x16AVX2(SB), NOSPLIT, $0-73
 	SHLQ    $2, BROW
 	LEAQ    (BROW)(BROW*2), BROW3
 
+six:
 	CMPQ ROWS, $6
 	JLT  four
 
@@ -181,8 +182,11 @@ start6:
 	STOREC(Y6, Y7)
 	STOREC(Y8, Y9)
 	STOREC(Y10, Y11)
-	VZEROUPPER
-	RET
+	MOVQ C, CPASS
+	LEAQ (AROW)(AROW*2), A3
+	LEAQ (APASS)(A3*2), APASS
+	SUBQ $6, ROWS
+	JMP  six
 
 four:
 	CMPQ ROWS, $4

@@ -48,20 +48,23 @@ func avx512(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float
 // avx2 has no masks, so a tile that is narrower than a panel goes by way of
 // memory of its own.
 func avx2(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-	const nr = 16
+	const mr, nr = 6, 16
 	if cols == nr {
 		gemm6x16AVX2(k, first(a), aRow, aCol, first(b), bRow, &c[0], ldc, rows, accumulate)
 		return
 	}
-	var tile [6 * nr]float32
-	if accumulate {
-		for i := range rows {
-			copy(tile[i*nr:], c[i*ldc:i*ldc+cols])
+	var tile [mr * nr]float32
+	for from := 0; from < rows; from += mr {
+		n := min(mr, rows-from)
+		if accumulate {
+			for i := range n {
+				copy(tile[i*nr:], c[(from+i)*ldc:(from+i)*ldc+cols])
+			}
 		}
-	}
-	gemm6x16AVX2(k, first(a), aRow, aCol, first(b), bRow, &tile[0], nr, rows, accumulate)
-	for i := range rows {
-		copy(c[i*ldc:i*ldc+cols], tile[i*nr:])
+		gemm6x16AVX2(k, first(a[min(from*aRow, len(a)):]), aRow, aCol, first(b), bRow, &tile[0], nr, n, accumulate)
+		for i := range n {
+			copy(c[(from+i)*ldc:(from+i)*ldc+cols], tile[i*nr:])
+		}
 	}
 }
 

@@ -11,6 +11,6 @@ func Example() {
 		fmt.Printf("%s: a tile of %d×%d for %v operands\n", k.Name, k.MR, k.NR, k.Operands)
 	}
 	// Output:
-	// f16f32acc-4x4-generic: a tile of 4×4 for fp16 operands
-	// f32-4x4-generic: a tile of 4×4 for fp32 operands
+	// f16f32acc-2x4-generic: a tile of 2×4 for fp16 operands
+	// f32-2x4-generic: a tile of 2×4 for fp32 operands
 }

@@ -14,8 +14,8 @@ const Tier = "generic"
 
 // Kernels are the kernels of this tier.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-4x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16, Thin: thin, Pack: Pack},
-	{Name: "f32-4x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Thin: thin, Pack: Pack},
+	{Name: "f16f32acc-2x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16, Thin: thin, Pack: Pack},
+	{Name: "f32-2x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Thin: thin, Pack: Pack},
 }
 
 // PeakLoops measure what scalar Go code can reach.
@@ -23,16 +23,20 @@ var PeakLoops = []micro.PeakLoop{
 	{Tier: Tier, Supported: true, FLOPs: 2 * 8, Func: peak},
 }
 
-const mr, nr = 4, 4
+const mr, nr = 2, 4
 
-// gemmF16 takes a whole tile of 4×4 as two halves of 2×4: eight accumulators,
-// four values of B and two of A then fit the sixteen registers of amd64.
+// gemmF16 takes whole columns two rows at a time: eight accumulators, four
+// values of B and two of A then fit the sixteen registers of amd64.
 func gemmF16(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-	if rows < mr || cols < nr {
-		edge(k, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate, func(x, y, z float32) float32 { return float32(x*y) + z })
-		return
+	even := rows &^ 1
+	if cols < nr {
+		even = 0
 	}
-	for i := 0; i < mr; i += 2 {
+	if even < rows {
+		edge(k, a[min(even*aRow, len(a)):], aRow, aCol, b, bRow, c[even*ldc:], ldc, rows-even, cols, accumulate,
+			func(x, y, z float32) float32 { return float32(x*y) + z })
+	}
+	for i := 0; i < even; i += 2 {
 		c0 := c[i*ldc : i*ldc+nr]
 		c1 := c[(i+1)*ldc : (i+1)*ldc+nr]
 		var s00, s01, s02, s03, s10, s11, s12, s13 float32

@@ -115,7 +115,7 @@ func (x tile) check(t *testing.T, rng *rand.Rand, mix Mix, k micro.Kernel) {
 	aRow, aCol, _ := x.strides()
 	ldc := x.cols + x.gap
 	a, b := x.operands(rng, mix, k)
-	c := mix.Slice(rng, tensor.F32, (k.MR+1)*ldc)
+	c := mix.Slice(rng, tensor.F32, (x.rows+1)*ldc)
 	want := slices.Clone(c)
 	x.reference(k, a, b, want, ldc)
 	k.Func(x.depth, a, aRow, aCol, b, k.NR+x.gap, c, ldc, x.rows, x.cols, x.accumulate)
@@ -158,10 +158,11 @@ func testValues(t *testing.T, k micro.Kernel, mix Mix) {
 	}
 }
 
-// testEdges takes tiles of every size.
+// testEdges takes every number of columns, and every number of rows that can be
+// left of several tiles.
 func testEdges(t *testing.T, k micro.Kernel) {
 	rng := rand.New(rand.NewPCG(4, uint64(k.MR*1000+k.NR)))
-	for rows := 1; rows <= k.MR; rows++ {
+	for rows := 1; rows <= 3*k.MR; rows++ {
 		for cols := 1; cols <= k.NR; cols++ {
 			for _, accumulate := range []bool{false, true} {
 				for _, byColumn := range []bool{false, true} {
@@ -179,7 +180,7 @@ func testBounds(t *testing.T, k micro.Kernel) {
 	for _, atEnd := range []bool{true, false} {
 		for n, depth := range depths {
 			for _, byColumn := range []bool{false, true} {
-				x := tile{depth: depth, rows: k.MR - n%k.MR, cols: k.NR - n%min(k.NR, 7), byColumn: byColumn, gap: 3}
+				x := tile{depth: depth, rows: 2*k.MR - n%(2*k.MR), cols: k.NR - n%min(k.NR, 7), byColumn: byColumn, gap: 3}
 				aRow, aCol, _ := x.strides()
 				ldc := x.cols + x.gap
 				valuesA, valuesB := x.operands(rng, Mixes[0], k)

@@ -73,7 +73,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 		}
 	}),
 	"rounds fp32 products": func(k micro.Kernel) micro.Kernel {
-		k.Operands, k.Name = tensor.F32, "f32-4x4-generic"
+		k.Operands, k.Name = tensor.F32, "f32-2x4-generic"
 		return k // the fp16 kernel, which may not take fp32 operands
 	},
 	"is named for another tile": func(k micro.Kernel) micro.Kernel {

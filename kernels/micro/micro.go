@@ -4,8 +4,8 @@
 //
 // # What a kernel does
 //
-// A kernel multiplies a few rows of A by one panel of B into one tile of C. The
-// driver has widened both to float32, so that the kernel never sees a conversion
+// A kernel multiplies some rows of A by one panel of B into as many of C, MR at a
+// time, and stays with them for all of k: a tile of C in registers. The driver has widened both to float32, so that the kernel never sees a conversion
 // or a transposition, and packed B, with bRow = NR, unless it lies well as it is:
 //
 //	                         ◄── NR ──►
@@ -16,14 +16,15 @@
 //	                       └────────────┘
 //	         k ──►
 //	 ▲   ┌─────────────┐   ┌────────────┐
-//	rows │ a[i·aRow +  │   │ c[0·ldc …] │   C tile: rows ≤ MR of cols ≤ NR
-//	 │   │   p·aCol]   │   │ c[1·ldc …] │   values, in the caller's matrix
+//	rows │ a[i·aRow +  │   │ c[0·ldc …] │   C: rows of cols ≤ NR values,
+//	 │   │   p·aCol]   │   │ c[1·ldc …] │   in the caller's matrix
 //	 ▼   └─────────────┘   └────────────┘
 //	                        ◄── cols ──►
 //
-// A is read through two strides, so it may lie row after row (aCol = 1), which
-// is how a matrix that is not transposed arrives, or column after column
-// (aRow = 1), which is how a transposed one does. Neither has to be turned.
+// A is read through two strides, one of which is 1: it lies row after row
+// (aCol = 1), which is how a matrix that is not transposed arrives, or column
+// after column (aRow = 1), which is how a transposed one does. Neither has to
+// be turned.
 //
 // In Go, and this loop is the definition:
 //
@@ -52,13 +53,14 @@
 //   - Specials. Subnormals are neither flushed on input nor on output.
 //     Infinities follow IEEE 754. A NaN result may be any NaN.
 //   - Bounds. It reads the elements of a that the loop names, NR values of
-//     each row of the panel, the columns beyond cols included, and, where accumulate is set, the tile; it
-//     writes the tile and nothing else, not even between the rows.
-//   - k ≥ 0; k = 0 stores zeros or leaves the tile as it is. 1 ≤ rows ≤ MR,
-//     1 ≤ cols ≤ NR, ldc ≥ cols, bRow ≥ NR, aRow and aCol ≥ 1. No alignment is promised
-//     beyond that of float32. c overlaps neither a nor b.
-//   - Time. Go cannot preempt assembly. The driver keeps k small enough that a
-//     call takes microseconds.
+//     each row of the panel, the columns beyond cols included, and, where
+//     accumulate is set, the elements of c that the loop names; it writes these
+//     and nothing else, not even between the rows.
+//   - k ≥ 0; k = 0 stores zeros or leaves c as it is. rows ≥ 1,
+//     1 ≤ cols ≤ NR, ldc ≥ cols, bRow ≥ NR, aRow and aCol ≥ 1. No alignment is
+//     promised beyond that of float32. c overlaps neither a nor b.
+//   - Time. Go cannot preempt assembly. The driver keeps k and rows small enough
+//     that a call takes some tens of microseconds.
 //
 // # Packing
 //
@@ -83,8 +85,8 @@ type Kernel struct {
 	// may rely on exact products; one for F32 may not.
 	Operands tensor.DType
 
-	// MR and NR are the most rows and columns that a tile may have. NR is also
-	// the width of a panel of B.
+	// MR and NR are the rows and columns of a tile. NR is also the width of a
+	// panel of B.
 	MR, NR int
 
 	// Supported says whether this machine can run it.
