@@ -56,8 +56,8 @@ func MachineCaches() Caches {
 //
 //   - a panel of B, KC×NR, fills the L1 cache, but is at most 384 steps deep: A
 //     comes in streams, which the prefetchers see;
-//   - a block of A, MC×KC, and the sums of a block of C, MC×512, fill half of
-//     the L2 cache, the rest being for the panels of B that pass through;
+//   - a block of A, MC×KC, fills a third of the L2 cache; the rest is for the
+//     sums of a block of C, MC×512, and panels of B, which pass through;
 //   - the packed B fills half of the L3 cache, but no more than 2 MiB: other
 //     cores use it too, and packing soon before use is better still.
 //
@@ -66,11 +66,11 @@ func MachineCaches() Caches {
 // noise of 3 %, 192 and 768 steps are slower on AVX-512.
 func blockingFor(k micro.Kernel, c Caches) Blocking {
 	const size = 4 // bytes of a packed element
-	kc, nc := min(max(roundDown(c.L1D/(size*k.NR), 8), 64), 384), roundUp(512, k.NR)
+	kc := min(max(roundDown(c.L1D/(size*k.NR), 8), 64), 384)
 	return Blocking{
-		MC: max(roundDown(c.L2/2/(size*(kc+nc)), k.MR), k.MR),
+		MC: max(roundDown(c.L2/3/(size*kc), k.MR), k.MR),
 		KC: kc,
-		NC: nc,
+		NC: roundUp(512, k.NR),
 		B:  min(c.L3/2, 2<<20) / size,
 	}
 }

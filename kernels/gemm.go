@@ -220,18 +220,29 @@ func (p *computing) do(task int, own *workspace) {
 	nr := p.kernel.NR
 	i, j := task/p.columnBlocks*p.mc, task%p.columnBlocks*p.nc
 	rows, cols := min(p.mc, p.C.Rows-i), min(p.nc, p.cols-j)
-	c := p.C.Block(i, p.j0+j, rows, cols)
-	sums := (*product)(p).sums(c, own)
+	once := p.k <= p.kc // a panel's sums are complete after its first product
+	stride := cols + rowPad
+	if once {
+		stride = nr
+	}
+	own.sums = grow(own.sums, rows*stride)
 	for k0 := 0; k0 == 0 || k0 < p.k; k0 += p.kc {
 		depth := min(p.kc, p.k-k0)
 		a := (*product)(p).blockA(i, k0, rows, depth, own)
 		for jj := 0; jj < cols; jj += nr {
-			width := min(nr, cols-jj)
-			panel, row := (*product)(p).panel(k0, j+jj, depth, width, own)
-			multiplyPanel(sums.Block(0, jj, rows, width), &a, panel, row, &p.kernel, k0 > 0 || p.Accumulate)
+			c := p.C.Block(i, p.j0+j+jj, rows, min(nr, cols-jj))
+			sums := own.sums
+			if !once {
+				sums = sums[jj:]
+			}
+			block := (*product)(p).sums(c, sums, stride, k0 == 0)
+			panel, row := (*product)(p).panel(k0, j+jj, depth, c.Cols, own)
+			multiplyPanel(block, &a, panel, row, &p.kernel, k0 > 0 || p.Accumulate)
+			if k0+p.kc >= p.k {
+				(*product)(p).finish(c, block, i, p.j0+j+jj, own)
+			}
 		}
 	}
-	(*product)(p).finish(c, sums, i, p.j0+j, own)
 }
 
 // panel returns a panel of B, of the columns under way, and how far apart its
@@ -274,6 +285,7 @@ const thinSteps = 512
 // multiplyThin is multiply for at most thinRows rows and a B that is not
 // transposed.
 func (e *Engine) multiplyThin(p *product, helpers *crew) {
+	p.kc = p.k
 	if p.A.F32 == nil || p.A.Trans {
 		p.a = grow(p.a, p.A.Rows*p.k)
 		p.kernel.Pack(p.a, p.k, p.A)
@@ -289,7 +301,8 @@ func (p *thin) do(task int, own *workspace) {
 	j := task * packedCols
 	cols := min(packedCols, p.n-j)
 	c := p.C.Block(0, j, p.C.Rows, cols)
-	sums := (*product)(p).sums(c, own)
+	own.sums = grow(own.sums, c.Rows*packedCols)
+	sums := (*product)(p).sums(c, own.sums, packedCols, true)
 	for k0 := 0; k0 == 0 || k0 < p.k; k0 += thinSteps {
 		b := (*product)(p).blockB(k0, j, min(thinSteps, p.k-k0), cols)
 		p.kernel.Thin(p.A.F32[min(k0, len(p.A.F32)):], p.A.Stride, b, sums.F32, sums.Stride, c.Rows, k0 > 0 || p.Accumulate)
@@ -299,17 +312,16 @@ func (p *thin) do(task int, own *workspace) {
 
 // sums returns where the sums of a block of C are kept. That is C itself if it
 // can hold them, unless its rows are a multiple of 4096 bytes apart: those of a
-// tile would share few sets of the L1 cache, once for each block of k.
-func (p *product) sums(c tensor.Matrix, own *workspace) tensor.Matrix {
+// tile would share few sets of the L1 cache, once for each block of k. Else it is
+// memory, with rows so far apart; the first time C's values go there.
+func (p *product) sums(c tensor.Matrix, memory []float32, stride int, first bool) tensor.Matrix {
 	if c.F32 != nil && (c.Stride%1024 != 0 || p.k <= p.kc) {
 		return c
 	}
-	sums := tensor.Matrix{Rows: c.Rows, Cols: c.Cols, Stride: c.Cols + rowPad}
-	own.sums = grow(own.sums, sums.Rows*sums.Stride)
-	sums.F32 = own.sums
-	if p.Accumulate {
+	sums := tensor.Matrix{F32: memory, Rows: c.Rows, Cols: c.Cols, Stride: stride}
+	if first && p.Accumulate {
 		for r := range c.Rows {
-			c.LoadRow(sums.F32[r*sums.Stride:], r)
+			c.LoadRow(sums.F32[r*stride:], r)
 		}
 	}
 	return sums

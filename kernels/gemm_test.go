@@ -298,22 +298,34 @@ func TestHelpersWakeUp(t *testing.T) {
 
 // The goroutines of an engine end with it.
 func TestHelpersEnd(t *testing.T) {
-	before := runtime.NumGoroutine()
+	before := settled()
+	var all []*kernels.Engine
 	for range 10 {
 		e := engine(t, kernels.Config{Threads: 4, SerialBelow: 1})
 		check(t, []*kernels.Engine{e}, problem{m: 100, n: 90, k: 50, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0]})
+		all = append(all, e)
 	}
-	if n := runtime.NumGoroutine(); n < before+3 {
+	if n := runtime.NumGoroutine(); n < before+3*len(all) {
 		t.Errorf("%d goroutines, %d before: there are no helpers to end", n, before)
 	}
-	for range 1000 {
-		runtime.GC()
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		time.Sleep(time.Millisecond)
+	runtime.KeepAlive(all)
+	all = nil
+	if after := settled(); after > before {
+		t.Errorf("%d goroutines are left, %d were there before", after, before)
 	}
-	t.Errorf("%d goroutines are left, %d were there before", runtime.NumGoroutine(), before)
+}
+
+// settled returns the number of goroutines once those of dead engines are gone.
+func settled() int {
+	n := runtime.NumGoroutine()
+	for same := 0; same < 30; same++ {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+		if now := runtime.NumGoroutine(); now != n {
+			n, same = now, 0
+		}
+	}
+	return n
 }
 
 // A product that is computed by several threads allocates nothing either.

@@ -204,7 +204,7 @@ func (p *pool[T]) put(v *T) {
 // too small. What it holds is unspecified.
 func grow(s []float32, n int) []float32 {
 	if cap(s) < n {
-		return make([]float32, n)
+		return allocate(n)
 	}
 	return s[:n]
 }

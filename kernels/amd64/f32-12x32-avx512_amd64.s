@@ -167,6 +167,17 @@
 #define STORE8 STORE4; STOREC(Z8, Z9); STOREC(Z10, Z11); STOREC(Z12, Z13); STOREC(Z14, Z15)
 #define STORE12 STORE8; STOREC(Z16, Z17); STOREC(Z18, Z19); STOREC(Z20, Z21); STOREC(Z22, Z23)
 
+// The tile below, which may come next: C may have to come from far.
+#define PREFETCHROW \
+	PREFETCHT0 (C);   \
+	PREFETCHT0 64(C); \
+	ADDQ       LDC, C
+#define PREFETCH4 PREFETCHROW; PREFETCHROW; PREFETCHROW; PREFETCHROW
+#define PREFETCH12 \
+	LEAQ (LDC)(LDC*2), C; \
+	LEAQ (CPASS)(C*4), C; \
+	PREFETCH4; PREFETCH4; PREFETCH4
+
 // What comes before the loop over k.
 #define BEGIN \
 	MOVQ k+0(FP), K;        \
@@ -229,6 +240,7 @@ twelve:
 	LOAD12
 
 start12:
+	PREFETCH12
 	LOOPS(STEP12, STEP12N, loop12, loop12n, store12)
 	STORE12
 	MOVQ C, CPASS

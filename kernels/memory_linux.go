@@ -1,0 +1,26 @@
+package kernels
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// allocate returns n elements. Where they are many it asks for huge pages: a
+// packed matrix is read over and over from one end to the other, and with pages
+// of 4 KiB the translation of its addresses can take as long as the reading,
+// twice so in a virtual machine. (A product of 2000×2016×2000 on a rented Zen 5:
+// 0.87 of the FMA peak without, 0.94 with, measured by turns.)
+func allocate(n int) []float32 {
+	const page, least, size = 2 << 20, 1 << 20, 4
+	if n*size < least {
+		return make([]float32, n)
+	}
+	pages := (n*size + page - 1) / page
+	s := make([]float32, (pages+1)*page/size)
+	from := (page - int(uintptr(unsafe.Pointer(&s[0]))%page)) % page
+	// It is advice: that it may not be taken, as in a container that forbids it,
+	// is no error.
+	_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Pointer(&s[from/size])), pages*page), unix.MADV_HUGEPAGE)
+	return s[from/size:][:n]
+}
