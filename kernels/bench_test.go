@@ -41,7 +41,7 @@ func BenchmarkBlocking(b *testing.B) {
 				continue
 			}
 			for _, blocking := range []kernels.Blocking{
-				{}, {KC: 192}, {KC: 256}, {KC: 512}, {KC: 768}, {NC: 256}, {NC: 1024}, {MC: 72}, {MC: 288}, {B: 1 << 19}, {B: 1 << 21},
+				{}, {KC: 192}, {KC: 256}, {KC: 384}, {KC: 512}, {KC: 768}, {NC: 256}, {NC: 1024}, {MC: 144}, {MC: 216}, {B: 1 << 17}, {B: 1 << 19}, {B: 1 << 20},
 			} {
 				e := engine(b, kernels.Config{Kernel: tier, Threads: 1, Blocking: blocking})
 				name := fmt.Sprintf("m=%d/n=%d/k=%d/kernel=%s/MC=%d/KC=%d/NC=%d/B=%d", m, n, k, e.KernelName(tensor.F16),

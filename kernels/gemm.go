@@ -143,10 +143,18 @@ type product struct {
 	columnBlocks int // such tasks across
 }
 
-// packBefore is the number of blocks of rows from which on the panels of B are
-// packed beforehand, for all of them. Below, each block packs a panel when it
-// needs it: that writes to the L1 cache and not, to be read again, beyond it.
-const packBefore = 5
+// The panels of B are packed beforehand, for all blocks of rows, from so many
+// blocks on, or if B has more than so many elements and there are two. Otherwise
+// each block packs a panel when it needs it: that writes to the L1 cache and
+// not, to be read again, beyond it, but reads each row of B in small pieces.
+const (
+	packBefore = 5
+	packAbove  = 1 << 18
+)
+
+// packCols is the least number of columns of B that are packed beforehand, as A
+// is packed again for each lot of them.
+const packCols = 256
 
 // multiply runs the loops around the kernel. No dimension of C is zero.
 func (e *Engine) multiply(p *product, helpers *crew) {
@@ -167,10 +175,10 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	}
 	p.mc = split(m, ceilDiv(m, rowBlocks), rowUnit)
 	rowBlocks = ceilDiv(m, p.mc)
-	p.packed = rowBlocks >= packBefore && !p.inPlace
+	p.packed = !p.inPlace && (rowBlocks >= packBefore || rowBlocks > 1 && k*n > packAbove)
 	atOnce := n
 	if p.packed {
-		atOnce = split(n, max(p.blocking.B/max(k, 1), nr), nr)
+		atOnce = split(n, max(p.blocking.B/max(k, 1), packCols), nr)
 		p.b = grow(p.b, k*roundUp(min(atOnce, n), nr))
 	}
 	for p.j0 = 0; p.j0 < n; p.j0 += atOnce {
