@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -54,6 +55,38 @@ func BenchmarkBlocking(b *testing.B) {
 					b.ReportMetric(2*float64(m*n*k)*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOPS")
 				})
 			}
+		}
+	}
+}
+
+// Rates are in giga-elements a second, of slices that fit the L2 cache.
+func BenchmarkElementwise(b *testing.B) {
+	const n = 1 << 15
+	f := func() []float32 { return make([]float32, n) }
+	h := func() []fp16.Float16 { return make([]fp16.Float16, n) }
+	w, m, v, grad, half, src := f(), f(), f(), f(), h(), h()
+	table, pixels := new([256]fp16.Float16), make([]byte, n)
+	mask := tensor.FromF16(src, n)
+	dst := tensor.FromF16(half, n)
+	for _, tier := range kernels.Supported() {
+		e := engine(b, kernels.Config{Kernel: tier, Threads: 1})
+		for _, op := range []struct {
+			name string
+			do   func()
+		}{
+			{"sgd", func() { e.SGD(w, v, grad, half, kernels.SGD{Unscale: 1, Rate: 0.1, Momentum: 0.9}) }},
+			{"adam", func() { e.Adam(w, m, v, grad, half, kernels.Adam{Unscale: 1, Rate: 0.1, Correction: 1, Epsilon: 1e-8}) }},
+			{"finite", func() { e.Finite(grad, 1) }},
+			{"rectify", func() { e.Rectify(dst, mask, mask) }},
+			{"addrows", func() { e.AddRows(w[:256], tensor.MatrixF16(src, n/256, 256)) }},
+			{"lookup", func() { e.Lookup(half, table, pixels) }},
+		} {
+			b.Run(fmt.Sprintf("op=%s/n=%d/kernel=%s", op.name, n, tier), func(b *testing.B) {
+				for b.Loop() {
+					op.do()
+				}
+				b.ReportMetric(n*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "Gelem/s")
+			})
 		}
 	}
 }

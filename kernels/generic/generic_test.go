@@ -9,6 +9,8 @@ import (
 
 func TestConformance(t *testing.T) { kerneltest.Run(t, generic.Kernels) }
 
+func TestElementwise(t *testing.T) { kerneltest.RunElementwise(t, generic.Elementwise) }
+
 func TestPeakLoops(t *testing.T) {
 	for _, loop := range generic.PeakLoops {
 		if loop.Supported {

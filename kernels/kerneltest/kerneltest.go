@@ -37,12 +37,7 @@ func Required(what string) bool {
 func Run(t *testing.T, kernels []micro.Kernel) {
 	for _, k := range kernels {
 		t.Run(k.Name, func(t *testing.T) {
-			if !k.Supported {
-				if Required(k.Tier) {
-					t.Fatalf("%s requires the tier %s, which this machine does not support", EnvRequire, k.Tier)
-				}
-				t.Skipf("this machine does not support the tier %s", k.Tier)
-			}
+			skip(t, k.Tier, k.Supported)
 			testName(t, k)
 			for _, mix := range Mixes {
 				t.Run("values="+mix.Name, func(t *testing.T) { testValues(t, k, mix) })
@@ -53,6 +48,18 @@ func Run(t *testing.T, kernels []micro.Kernel) {
 			t.Run("pack", func(t *testing.T) { testPack(t, k) })
 		})
 	}
+}
+
+// skip skips the test of a tier that the machine does not support, or fails it.
+func skip(t *testing.T, tier string, supported bool) {
+	t.Helper()
+	if supported {
+		return
+	}
+	if Required(tier) {
+		t.Fatalf("%s requires the tier %s, which this machine does not support", EnvRequire, tier)
+	}
+	t.Skipf("this machine does not support the tier %s", tier)
 }
 
 func testName(t *testing.T, k micro.Kernel) {

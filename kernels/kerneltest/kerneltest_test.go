@@ -136,20 +136,25 @@ func TestSuiteCatchesFaults(t *testing.T) {
 		return
 	}
 	for name := range faults {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestSuiteCatchesFaults$")
-			cmd.Env = append(os.Environ(), "KERNELTEST_FAULT="+name)
-			out, err := cmd.CombinedOutput()
-			var failed *exec.ExitError
-			switch {
-			case errors.Is(err, syscall.ENOEXEC):
-				t.Skip("this process is emulated and cannot start another")
-			case !errors.As(err, &failed):
-				t.Errorf("the suite passes a kernel that %s (%v):\n%s", name, err, out)
-			}
-		})
+		runFault(t, name, "TestSuiteCatchesFaults")
 	}
+}
+
+// runFault runs a test in a process that has the named fault. It must fail.
+func runFault(t *testing.T, name, test string) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$")
+		cmd.Env = append(os.Environ(), "KERNELTEST_FAULT="+name)
+		out, err := cmd.CombinedOutput()
+		var failed *exec.ExitError
+		switch {
+		case errors.Is(err, syscall.ENOEXEC):
+			t.Skip("this process is emulated and cannot start another")
+		case !errors.As(err, &failed):
+			t.Errorf("the suite passes what %s (%v):\n%s", name, err, out)
+		}
+	})
 }
 
 func TestRequired(t *testing.T) {
