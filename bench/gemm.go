@@ -75,7 +75,7 @@ const (
 // The error is ctx's.
 func Gemm(ctx context.Context, e *kernels.Engine, shape Shape, dtype tensor.DType) (GemmResult, error) {
 	g := product(shape, dtype)
-	peak := newPeak(e)
+	peak := NewPeak(e)
 	e.Gemm(g) // warm up
 	inner := 1
 	for start := time.Now(); ; inner *= 2 {
@@ -94,7 +94,7 @@ func Gemm(ctx context.Context, e *kernels.Engine, shape Shape, dtype tensor.DTyp
 		if err := ctx.Err(); err != nil {
 			return GemmResult{}, err
 		}
-		p := peak.measure()
+		p := peak.Measure()
 		t := time.Now()
 		for range inner {
 			e.Gemm(g)
@@ -106,8 +106,8 @@ func Gemm(ctx context.Context, e *kernels.Engine, shape Shape, dtype tensor.DTyp
 	return GemmResult{
 		M: shape.M, N: shape.N, K: shape.K, Threads: e.Threads(),
 		Kernel: e.Tier(), KernelName: e.KernelName(dtype), DType: dtype.String(),
-		Repetitions: len(times), MedianNS: median(times), BestNS: best, GFLOPS: flops / best,
-		FMAPeakGFLOPS: slices.Max(peaks), PeakRatio: flops / best / slices.Max(peaks), PeakRatioMedian: median(ratios),
+		Repetitions: len(times), MedianNS: Median(times), BestNS: best, GFLOPS: flops / best,
+		FMAPeakGFLOPS: slices.Max(peaks), PeakRatio: flops / best / slices.Max(peaks), PeakRatioMedian: Median(ratios),
 	}, nil
 }
 
@@ -129,15 +129,16 @@ func product(s Shape, dtype tensor.DType) kernels.GemmArgs {
 	return kernels.GemmArgs{A: matrix(s.M, s.K), B: matrix(s.K, s.N), C: matrix(s.M, s.N)}
 }
 
-// peak measures the FMA peak of as many threads as an engine uses.
-type peak struct {
+// Peak measures the FMA peak of as many threads as an engine uses.
+type Peak struct {
 	loop    micro.PeakLoop
 	threads int
 	turns   int // of one call
 }
 
-func newPeak(e *kernels.Engine) peak {
-	p := peak{loop: e.Peak(), threads: e.Threads(), turns: 1024}
+// NewPeak returns a measurement of the peak of e's tier. It takes a few hundred microseconds.
+func NewPeak(e *kernels.Engine) Peak {
+	p := Peak{loop: e.Peak(), threads: e.Threads(), turns: 1024}
 	for {
 		start := time.Now()
 		p.loop.Func(p.turns)
@@ -148,8 +149,8 @@ func newPeak(e *kernels.Engine) peak {
 	}
 }
 
-// measure returns the GFLOPS of all threads together.
-func (p peak) measure() float64 {
+// Measure returns the GFLOPS of all threads together.
+func (p Peak) Measure() float64 {
 	calls := int(peakDuration / peakCall)
 	start := time.Now()
 	var threads sync.WaitGroup
@@ -165,8 +166,8 @@ func (p peak) measure() float64 {
 	return flops / float64(time.Since(start).Nanoseconds())
 }
 
-// median returns the median of values, which it sorts.
-func median(values []float64) float64 {
+// Median returns the median of values, which it sorts; there is at least one.
+func Median(values []float64) float64 {
 	slices.Sort(values)
 	n := len(values)
 	return (values[(n-1)/2] + values[n/2]) / 2

@@ -24,7 +24,7 @@ func TestParseShape(t *testing.T) {
 
 func TestMedian(t *testing.T) {
 	for want, values := range map[float64][]float64{3: {5, 1, 3}, 2.5: {4, 1, 3, 2}, 7: {7}} {
-		if got := median(values); got != want {
+		if got := Median(values); got != want {
 			t.Errorf("median %v = %g, want %g", values, got, want)
 		}
 	}

@@ -1,0 +1,106 @@
+// ONNX Runtime, fp16 in and out: a model of one MatMul, called through
+// session.run, so that the overhead of a call from Node is part of the time.
+// It speaks the protocol of worker.go.
+//
+//	node onnxruntime.mjs FOLDER THREADS input|constant
+//
+// FOLDER is where npm has installed onnxruntime-node; the last argument says
+// what B is in the model. A constant B is packed when the session is created.
+
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { join } from 'node:path';
+
+const [folder, threads, kindOfB] = process.argv.slice(2);
+const require = createRequire(join(folder, 'package.json'));
+
+// The protocol buffers that an ONNX file is made of.
+const varint = n => {
+  const bytes = [];
+  for (; n > 127; n = Math.floor(n / 128)) bytes.push((n % 128) | 128);
+  return Buffer.from([...bytes, n]);
+};
+const number = (field, n) => Buffer.concat([varint(field * 8), varint(n)]);
+const bytes = (field, ...parts) => {
+  const b = Buffer.concat(parts);
+  return Buffer.concat([varint(field * 8 + 2), varint(b.length), b]);
+};
+const text = (field, s) => bytes(field, Buffer.from(s));
+
+const FLOAT16 = 10; // in TensorProto.DataType
+
+// valueInfo is a ValueInfoProto: an input or output of the graph.
+const valueInfo = (name, rows, cols) => {
+  const shape = [rows, cols].map(d => bytes(1, number(1, d)));
+  return [text(1, name), bytes(2, bytes(1, number(1, FLOAT16), bytes(2, ...shape)))];
+};
+
+// model is a ModelProto: C (m×n) = MatMul(A (m×k), B (k×n)). With constant it
+// holds B's elements.
+function model(m, n, k, constant) {
+  const node = [text(1, 'A'), text(1, 'B'), text(2, 'C'), text(4, 'MatMul')];
+  const graph = [bytes(1, ...node), text(2, 'product'), bytes(11, ...valueInfo('A', m, k))];
+  if (constant) {
+    const data = Buffer.from(constant.buffer, constant.byteOffset, constant.byteLength);
+    graph.push(bytes(5, number(1, k), number(1, n), number(2, FLOAT16), text(8, 'B'), bytes(9, data)));
+  } else {
+    graph.push(bytes(11, ...valueInfo('B', k, n)));
+  }
+  graph.push(bytes(12, ...valueInfo('C', m, n)));
+  const irVersion = 8, opset = 17;
+  return Buffer.concat([number(1, irVersion), bytes(7, ...graph), bytes(8, number(2, opset))]);
+}
+
+// value is an operand's element as fp16 bits, where its position along k is p
+// and the other is i: the formula is in operands.go.
+const value = (i, p, fi, fp) => ((13 - (i % 2)) << 10) | (((fi * i + fp * p) % 64) << 4);
+
+// widen returns the number that positive, normal fp16 bits stand for.
+const widen = bits => (1 + (bits & 1023) / 1024) * 2 ** ((bits >> 10) - 15);
+
+let ort, session, feeds, fetches, shape;
+
+async function prepare(m, n, k) {
+  await session?.release();
+  const a = new Uint16Array(m * k), b = new Uint16Array(k * n), c = new Uint16Array(m * n);
+  for (let i = 0; i < m; i++) for (let p = 0; p < k; p++) a[i * k + p] = value(i, p, 31, 17);
+  for (let p = 0; p < k; p++) for (let j = 0; j < n; j++) b[p * n + j] = value(j, p, 13, 29);
+  const constant = kindOfB === 'constant';
+  session = await ort.InferenceSession.create(model(m, n, k, constant && b), {
+    executionProviders: ['cpu'],
+    intraOpNumThreads: Number(threads),
+    interOpNumThreads: 1,
+  });
+  feeds = { A: new ort.Tensor('float16', a, [m, k]) };
+  if (!constant) feeds.B = new ort.Tensor('float16', b, [k, n]);
+  fetches = { C: new ort.Tensor('float16', c, [m, n]) };
+  shape = `${m} ${n} ${k}`;
+  await session.run(feeds, fetches);
+  return `ok ${widen(c[0])} ${widen(c[m * n - 1])}`;
+}
+
+async function gemm(calls) {
+  // Cold caches, sleeping threads, a processor that has slowed down: not timed.
+  for (let i = 0; i < calls; i++) await session.run(feeds, fetches);
+  const start = process.hrtime.bigint();
+  for (let i = 0; i < calls; i++) await session.run(feeds, fetches);
+  return (Number(process.hrtime.bigint() - start) / calls).toFixed(1);
+}
+
+async function answer(line) {
+  const [command, ...words] = line.trim().split(' ');
+  const [m, n, k, calls] = words.map(Number);
+  if (command === 'prepare' && words.length === 3) return prepare(m, n, k);
+  if (command === 'gemm' && shape === `${m} ${n} ${k}` && calls > 0) return gemm(calls);
+  return `error unknown command, or a shape that is not prepared: ${line}`;
+}
+
+try {
+  ort = require('onnxruntime-node');
+  const { version } = require('onnxruntime-node/package.json');
+  console.log(`ready ONNX Runtime ${version} from Node ${process.version}, B is ${kindOfB === 'constant' ? 'a constant' : 'an input'} of the model`);
+  for await (const line of createInterface({ input: process.stdin })) console.log(await answer(line));
+} catch (e) {
+  console.log(`error ${String(e.message).replaceAll('\n', ' ')}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/halfgrad/halfgrad/bench"
+)
+
+// tournament is our worker against the peers'.
+type tournament struct {
+	us      *worker
+	peers   []*worker
+	threads int
+	rounds  int
+	kept    bool // whether weights may be kept packed
+}
+
+// result is a row of the comparison. Rates are in GFLOPS.
+type result struct {
+	M               int          `json:"m"`
+	N               int          `json:"n"`
+	K               int          `json:"k"`
+	Threads         int          `json:"threads"`
+	Rounds          int          `json:"rounds"`
+	Kept            bool         `json:"weights_kept"`
+	About           string       `json:"about"`
+	GFLOPS          float64      `json:"gflops"`            // ours, of the median turn
+	FMAPeakGFLOPS   float64      `json:"fma_peak_gflops"`   // of the best turn
+	PeakRatio       float64      `json:"peak_ratio"`        // of our best turn
+	PeakRatioMedian float64      `json:"peak_ratio_median"` // of turns in one round
+	Peers           []peerResult `json:"peers"`
+	Best            string       `json:"best_peer"`  // the one whose median turn is the fastest
+	BestRatio       float64      `json:"best_ratio"` // its ratio
+}
+
+type peerResult struct {
+	Name            string  `json:"name"`
+	About           string  `json:"about"`
+	How             string  `json:"how,omitempty"`
+	GFLOPS          float64 `json:"gflops"`
+	PeakRatio       float64 `json:"peak_ratio"`
+	PeakRatioMedian float64 `json:"peak_ratio_median"`
+	Ratio           float64 `json:"ratio"` // the median over the rounds of its time over ours
+}
+
+const (
+	turn = 10 * time.Millisecond // how long a turn is, or one product; and how long what is not timed before it
+	rest = 10 * time.Millisecond // before a turn, with several threads: others' may still spin
+)
+
+// play compares one shape.
+func (t *tournament) play(ctx context.Context, s bench.Shape) (result, error) {
+	all := append([]*worker{t.us}, t.peers...)
+	how := make([]string, len(all))
+	calls := make([]int, len(all))
+	for i, w := range all {
+		command := "prepare"
+		if t.kept && w == t.us {
+			command = "keep"
+		}
+		var err error
+		if how[i], err = w.prepare(command, s); err != nil {
+			return result{}, err
+		}
+		ns, err := w.gemm(s, 1)
+		if err == nil { // the first may have been slow
+			ns, err = w.gemm(s, max(1, int(float64(turn)/4/ns)))
+		}
+		if err != nil {
+			return result{}, err
+		}
+		calls[i] = max(1, int(float64(turn)/ns))
+	}
+
+	times := make([][]float64, len(all)) // by worker, then by round
+	var peaks []float64
+	for round := range t.rounds {
+		peak, err := t.us.number("peak")
+		if err != nil {
+			return result{}, err
+		}
+		peaks = append(peaks, peak)
+		for i := range all {
+			if err := ctx.Err(); err != nil {
+				return result{}, err
+			}
+			if t.threads > 1 {
+				time.Sleep(rest)
+			}
+			i = (i + round) % len(all)
+			ns, err := all[i].gemm(s, calls[i])
+			if err != nil {
+				return result{}, err
+			}
+			times[i] = append(times[i], ns)
+		}
+	}
+	r := summarize(s, times, peaks)
+	r.Threads, r.Rounds, r.Kept, r.About = t.threads, t.rounds, t.kept, t.us.about
+	for i := range r.Peers {
+		p := &r.Peers[i]
+		p.Name, p.About, p.How = t.peers[i].name, t.peers[i].about, how[i+1]
+		if p.GFLOPS == bestGFLOPS(r.Peers) {
+			r.Best, r.BestRatio = p.Name, p.Ratio
+		}
+	}
+	return r, nil
+}
+
+func bestGFLOPS(peers []peerResult) float64 {
+	return slices.MaxFunc(peers, func(a, b peerResult) int {
+		if a.GFLOPS < b.GFLOPS {
+			return -1
+		}
+		return 1
+	}).GFLOPS
+}
+
+// summarize makes a result of the times of a product in nanoseconds, ours first,
+// and of the peaks, round by round.
+func summarize(s bench.Shape, times [][]float64, peaks []float64) result {
+	flops := 2 * float64(s.M) * float64(s.N) * float64(s.K)
+	r := result{M: s.M, N: s.N, K: s.K, FMAPeakGFLOPS: slices.Max(peaks)}
+	for i, t := range times {
+		var shares, ratios []float64
+		for round, ns := range t {
+			shares = append(shares, flops/ns/peaks[round])
+			ratios = append(ratios, ns/times[0][round])
+		}
+		p := peerResult{
+			GFLOPS: flops / bench.Median(slices.Clone(t)), PeakRatio: flops / slices.Min(t) / r.FMAPeakGFLOPS,
+			PeakRatioMedian: bench.Median(shares), Ratio: bench.Median(ratios),
+		}
+		if i == 0 {
+			r.GFLOPS, r.PeakRatio, r.PeakRatioMedian = p.GFLOPS, p.PeakRatio, p.PeakRatioMedian
+		} else {
+			r.Peers = append(r.Peers, p)
+		}
+	}
+	return r
+}
