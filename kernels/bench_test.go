@@ -42,7 +42,7 @@ func BenchmarkBlocking(b *testing.B) {
 				continue
 			}
 			for _, blocking := range []kernels.Blocking{
-				{}, {KC: 192}, {KC: 256}, {KC: 384}, {KC: 512}, {KC: 768}, {NC: 256}, {NC: 1024}, {MC: 144}, {MC: 216}, {B: 1 << 17}, {B: 1 << 19}, {B: 1 << 20},
+				{}, {KC: 192}, {KC: 256}, {KC: 384}, {KC: 512}, {KC: 768}, {NC: 256}, {NC: 512}, {NC: 2048}, {MC: 168}, {MC: 336}, {MC: 504}, {B: 1 << 17}, {B: 1 << 19}, {B: 1 << 20},
 			} {
 				e := engine(b, kernels.Config{Kernel: tier, Threads: 1, Blocking: blocking})
 				name := fmt.Sprintf("m=%d/n=%d/k=%d/kernel=%s/MC=%d/KC=%d/NC=%d/B=%d", m, n, k, e.KernelName(tensor.F16),

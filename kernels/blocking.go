@@ -56,22 +56,25 @@ func MachineCaches() Caches {
 //
 //   - a panel of B, KC×NR, fits the L1 cache and 32 KiB, and is at most 384 steps
 //     deep: A comes in streams, which the prefetchers see;
-//   - a block of A, MC×KC, fills half of the L2 cache; the other half is for the
-//     sums of a block of C, MC×512, and the panels of B, which pass through;
-//   - the packed B is as large as the L2 cache: packed soon before use it has
-//     not gone far, and other cores use the L3 cache too.
+//   - a block of A, MC×KC, fills a quarter of the L2 cache; the rest is for the
+//     sums of a block of C, MC×1024, and the panels of B, which pass through;
+//   - the packed B, where it is packed beforehand, is as large as the L2 cache:
+//     packed soon before use it has not gone far, and other cores use the L3
+//     cache too.
 //
 // BenchmarkBlocking is the measurement behind these numbers. On a Zen 5 depths
-// from 256 to 512 and widths from 256 to 1024 are within its noise of 3 %, 256
-// ahead by 1 on AVX-512, where 192 and 768 are slower; a packed B of 4 MiB is
-// 5 % slower than one of 2, and that 3 % slower than one of 1.
+// from 256 to 512, widths from 512 to 2048 and blocks of A from a sixth to a
+// third of the cache are within its noise of 3 %, half of the cache loses up to
+// 5 % on large products; on AVX-512 a depth of 256 is ahead by 1 %, and 192 and
+// 768 are slower; a packed B of 4 MiB is 5 % slower than one of 2, and that 3 %
+// slower than one of 1.
 func blockingFor(k micro.Kernel, c Caches) Blocking {
 	const size = 4 // bytes of a packed element
 	kc := min(max(roundDown(min(c.L1D, 32<<10)/(size*k.NR), 8), 64), 384)
 	return Blocking{
-		MC: max(roundDown(c.L2/2/(size*kc), k.MR), k.MR),
+		MC: max(roundDown(c.L2/4/(size*kc), k.MR), k.MR),
 		KC: kc,
-		NC: roundUp(512, k.NR),
+		NC: roundUp(1024, k.NR),
 		B:  min(c.L2, c.L3/2) / size,
 	}
 }

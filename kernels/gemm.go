@@ -131,6 +131,7 @@ type product struct {
 
 	kc      int
 	inPlace bool // operands are read where they are, as far as possible
+	direct  bool // B is read where it is, by Direct
 
 	// The columns of B and C under way: cols of them from j0.
 	j0, cols int
@@ -151,6 +152,11 @@ const (
 	packBefore = 5
 	packAbove  = 1 << 18
 )
+
+// directStride is how far apart, in elements, rows of B are that are better
+// packed: a multiple of 4096 bytes for fp16, where all of a panel shares a few
+// sets of the caches.
+const directStride = 1 << 11
 
 // packCols is the least number of columns of B that are packed beforehand, as A
 // is packed again for each lot of them.
@@ -175,7 +181,8 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	}
 	p.mc = split(m, ceilDiv(m, rowBlocks), rowUnit)
 	rowBlocks = ceilDiv(m, p.mc)
-	p.packed = !p.inPlace && (rowBlocks >= packBefore || rowBlocks > 1 && k*n > packAbove)
+	p.direct = p.kernel.Direct != nil && (p.Packed != nil || !p.B.Trans && p.B.Stride%directStride != 0) && m <= p.kernel.DirectRows
+	p.packed = !p.inPlace && !p.direct && (rowBlocks >= packBefore || rowBlocks > 1 && k*n > packAbove)
 	atOnce := n
 	if p.packed {
 		atOnce = split(n, max(p.blocking.B/max(k, 1), packCols), nr)
@@ -244,8 +251,14 @@ func (p *computing) do(task int, own *workspace) {
 				sums = sums[jj:]
 			}
 			block := (*product)(p).sums(c, sums, stride, k0 == 0)
-			panel, row := (*product)(p).panel(k0, j+jj, depth, c.Cols, own)
-			multiplyPanel(block, &a, panel, row, &p.kernel, k0 > 0 || p.Accumulate)
+			accumulate := k0 > 0 || p.Accumulate
+			if p.direct {
+				b := (*product)(p).blockB(k0, p.j0+j+jj, depth, c.Cols)
+				multiplyDirect(block, &a, b, &p.kernel, accumulate)
+			} else {
+				panel, row := (*product)(p).panel(k0, j+jj, depth, c.Cols, own)
+				multiplyPanel(block, &a, panel, row, &p.kernel, accumulate)
+			}
 			if k0+p.kc >= p.k {
 				(*product)(p).finish(c, block, i, p.j0+j+jj, own)
 			}
@@ -278,6 +291,17 @@ func multiplyPanel(c tensor.Matrix, a *blockA, panel []float32, row int, kern *m
 	for i := 0; i < c.Rows; i += rows {
 		kern.Func(a.depth, a.a[i/aBand*a.band:], a.row, a.col, panel, row, c.F32[i*c.Stride:], c.Stride,
 			min(rows, c.Rows-i), c.Cols, accumulate)
+	}
+}
+
+// multiplyDirect is multiplyPanel for a B that is read where it is.
+func multiplyDirect(c tensor.Matrix, a *blockA, b tensor.Matrix, kern *micro.Kernel, accumulate bool) {
+	rows := c.Rows
+	if a.band != 0 {
+		rows = aBand
+	}
+	for i := 0; i < c.Rows; i += rows {
+		kern.Direct(a.a[i/aBand*a.band:], a.row, a.col, b, c.F32[i*c.Stride:], c.Stride, min(rows, c.Rows-i), accumulate)
 	}
 }
 

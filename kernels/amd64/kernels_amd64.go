@@ -3,6 +3,9 @@
 package amd64
 
 import (
+	"math"
+
+	"github.com/klauspost/cpuid/v2"
 	"golang.org/x/sys/cpu"
 
 	"github.com/halfgrad/halfgrad/fp16"
@@ -20,10 +23,20 @@ var (
 //
 // FMA rounds once, so one function serves both kinds of operands.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Thin: thinAVX512, Pack: packAVX512},
-	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Thin: thinAVX512, Pack: packAVX512},
+	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Direct: directAVX512, DirectRows: directRows(), Thin: thinAVX512, Pack: packAVX512},
+	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Direct: directAVX512, DirectRows: math.MaxInt, Thin: thinAVX512, Pack: packAVX512},
 	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Thin: thinAVX2, Pack: packAVX2},
 	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Thin: thinAVX2, Pack: packAVX2},
+}
+
+// directRows is up to how many rows to widen B in the kernel is better than to
+// pack it, which costs as much as a pass or two of twelve rows. Where conversions
+// run beside the FMAs, it always is.
+func directRows() int {
+	if cpuid.CPU.VendorID == cpuid.AMD {
+		return math.MaxInt
+	}
+	return 2 * 12
 }
 
 // PeakLoops measure the FMA peak of each tier.
@@ -43,6 +56,14 @@ func first[T any](s []T) *T {
 
 func avx512(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
 	gemm12x32AVX512(k, first(a), aRow, aCol, first(b), bRow, &c[0], ldc, rows, cols, accumulate)
+}
+
+func directAVX512(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+	if b.F16 != nil {
+		gemm12x32F16AVX512(b.Rows, first(a), aRow, aCol, first(b.F16), b.Stride, &c[0], ldc, rows, b.Cols, accumulate)
+	} else {
+		gemm12x32AVX512(b.Rows, first(a), aRow, aCol, first(b.F32), b.Stride, &c[0], ldc, rows, b.Cols, accumulate)
+	}
 }
 
 // avx2 has no masks, so a tile that is narrower than a panel goes by way of
@@ -201,6 +222,9 @@ func packEdge(dst []float32, stride int, m tensor.Matrix) {
 
 //go:noescape
 func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows, cols int, accumulate bool)
+
+//go:noescape
+func gemm12x32F16AVX512(k int, a *float32, aRow, aCol int, b *fp16.Float16, bRow int, c *float32, ldc, rows, cols int, accumulate bool)
 
 //go:noescape
 func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows int, accumulate bool)
