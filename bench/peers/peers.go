@@ -43,9 +43,7 @@ func command(name, folder string, threads int, kept bool) (*exec.Cmd, error) {
 		return nil, err
 	}
 	n := strconv.Itoa(threads)
-	// Threads that wait do so without spinning for long: they share the CPUs with
-	// the next worker. The call before the timed ones wakes them.
-	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS="+n, "OPENBLAS_NUM_THREADS="+n, "OPENBLAS_THREAD_TIMEOUT=20")
+	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS="+n, "OPENBLAS_NUM_THREADS="+n)
 	if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL) {
 		// Releases older than a processor take it for one without AVX-512.
 		cmd.Env = append(cmd.Env, "OPENBLAS_CORETYPE=SKYLAKEX")

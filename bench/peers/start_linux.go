@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 
@@ -26,6 +27,10 @@ func startOn(cpus []int, cmd *exec.Cmd) error {
 	defer unix.SchedSetaffinity(0, &before) //nolint:errcheck // it was so before
 	return cmd.Start()
 }
+
+// halt stops a process, until it may proceed.
+func halt(p *os.Process) error    { return p.Signal(unix.SIGSTOP) }
+func proceed(p *os.Process) error { return p.Signal(unix.SIGCONT) }
 
 // available returns the CPUs that this process may run on.
 func available() ([]int, error) {

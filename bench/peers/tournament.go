@@ -45,10 +45,8 @@ type peerResult struct {
 	Ratio           float64 `json:"ratio"` // the median over the rounds of its time over ours
 }
 
-const (
-	turn = 10 * time.Millisecond // how long a turn is, or one product; and how long what is not timed before it
-	rest = 10 * time.Millisecond // before a turn, with several threads: others' may still spin
-)
+// turn is how long a turn is, or one product, and what is not timed before it.
+const turn = 10 * time.Millisecond
 
 // play compares one shape.
 func (t *tournament) play(ctx context.Context, s bench.Shape) (result, error) {
@@ -85,9 +83,6 @@ func (t *tournament) play(ctx context.Context, s bench.Shape) (result, error) {
 		for i := range all {
 			if err := ctx.Err(); err != nil {
 				return result{}, err
-			}
-			if t.threads > 1 {
-				time.Sleep(rest)
 			}
 			i = (i + round) % len(all)
 			ns, err := all[i].gemm(s, calls[i])

@@ -80,8 +80,13 @@ func (w *worker) stop() {
 	w.cmd.Wait() //nolint:errcheck // it was killed
 }
 
-// ask sends a line and returns the answer.
+// ask sends a line and returns the answer. Between its answers the process is
+// stopped: threads that wait for work by spinning would slow down the others.
 func (w *worker) ask(line string) (string, error) {
+	if err := proceed(w.cmd.Process); err != nil {
+		return "", fmt.Errorf("peers: %s: %w", w.name, err)
+	}
+	defer halt(w.cmd.Process) //nolint:errcheck // it may have ended
 	if _, err := io.WriteString(w.in, line+"\n"); err != nil {
 		return "", fmt.Errorf("peers: %s: %q: %w", w.name, line, err)
 	}
