@@ -45,6 +45,7 @@ func Run(t *testing.T, kernels []micro.Kernel) {
 			t.Run("edges", func(t *testing.T) { testEdges(t, k) })
 			t.Run("bounds", func(t *testing.T) { testBounds(t, k) })
 			t.Run("thin", func(t *testing.T) { testThin(t, k) })
+			t.Run("direct", func(t *testing.T) { testDirect(t, k) })
 			t.Run("pack", func(t *testing.T) { testPack(t, k) })
 		})
 	}
@@ -210,30 +211,52 @@ func testBounds(t *testing.T, k micro.Kernel) {
 }
 
 // thinCols are around every strip of columns that a thin product is likely to
-// take, and thinDepths around every unrolling.
+// take, and unpackedDepths around every unrolling.
 var (
-	thinCols   = []int{1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 100, 127, 128, 129, 200, 300}
-	thinDepths = []int{0, 1, 2, 3, 4, 5, 8, 33}
+	thinCols       = []int{1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 100, 127, 128, 129, 200, 300}
+	unpackedDepths = []int{0, 1, 2, 3, 4, 5, 8, 33}
 )
 
-// testThin takes thin products of every number of rows there is code for, in
-// memory whose neighbours are not mapped.
+// testThin takes thin products of every number of rows there is code for.
 func testThin(t *testing.T, k micro.Kernel) {
-	const mostRows, mostCols, mostDepth, mostGap = 11, 300, 33, 3
-	most := mostRows * (mostCols + mostGap)
-	mostB := mostDepth * (mostCols + mostGap)
+	testUnpacked(t, k, 11, thinCols, []bool{false}, func(a []float32, aRow, _ int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+		k.Thin(a, aRow, b, c, ldc, rows, accumulate)
+	})
+}
+
+// testDirect takes every number of rows that can be left of several tiles, and
+// every number of columns.
+func testDirect(t *testing.T, k micro.Kernel) {
+	if k.Direct == nil {
+		return
+	}
+	cols := make([]int, k.NR)
+	for i := range cols {
+		cols[i] = i + 1
+	}
+	testUnpacked(t, k, 2*k.MR+1, cols, []bool{false, true}, k.Direct)
+}
+
+// testUnpacked checks a product with a B that is read where it is, in memory
+// whose neighbours are not mapped.
+func testUnpacked(t *testing.T, k micro.Kernel, mostRows int, allCols []int, byColumn []bool,
+	multiply func(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)) {
+	const mostGap = 3
+	mostCols, mostDepth := slices.Max(allCols), slices.Max(unpackedDepths)
+	mostA, mostB, mostC := (mostRows+mostGap)*(mostDepth+mostGap), mostDepth*(mostCols+mostGap), mostRows*(mostCols+mostGap)
 	for _, atEnd := range []bool{true, false} {
-		memA := Guarded[float32](t, most, atEnd)
+		memA, memC := Guarded[float32](t, mostA, atEnd), Guarded[float32](t, mostC, atEnd)
 		memB16, memB32 := Guarded[fp16.Float16](t, mostB, atEnd), Guarded[float32](t, mostB, atEnd)
-		memC := Guarded[float32](t, most, atEnd)
 		for n, mix := range Mixes {
 			rng := rand.New(rand.NewPCG(7, uint64(n)))
 			for rows := 1; rows <= mostRows; rows++ {
-				for _, cols := range thinCols {
-					depth, gap := thinDepths[rng.IntN(len(thinDepths))], rng.IntN(mostGap+1)
-					aRow, ldc := depth+gap, cols+gap
-					b := tensor.Matrix{Rows: depth, Cols: cols, Stride: cols + gap}
-					sizeB := max((depth-1)*b.Stride+cols, 0)
+				for _, cols := range allCols {
+					x := tile{depth: unpackedDepths[rng.IntN(len(unpackedDepths))], rows: rows, cols: cols,
+						byColumn: byColumn[rng.IntN(len(byColumn))], gap: rng.IntN(mostGap + 1)}
+					aRow, aCol, sizeA := x.strides()
+					ldc := cols + x.gap
+					b := tensor.Matrix{Rows: x.depth, Cols: cols, Stride: cols + x.gap}
+					sizeB := max((x.depth-1)*b.Stride+cols, 0)
 					if k.Operands == tensor.F16 {
 						b.F16 = guardedEnd(memB16, sizeB, atEnd)
 						copy(b.F16, mix.Half(rng, sizeB))
@@ -241,32 +264,28 @@ func testThin(t *testing.T, k micro.Kernel) {
 						b.F32 = guardedEnd(memB32, sizeB, atEnd)
 						copy(b.F32, mix.Slice(rng, k.Operands, sizeB))
 					}
-					sizeA := 0
-					if depth > 0 {
-						sizeA = (rows-1)*aRow + depth
-					}
 					a := guardedEnd(memA, sizeA, atEnd)
-					copy(a, spread(mix.Slice(rng, k.Operands, rows*depth), depth, sizeA, aRow, 1))
+					copy(a, spread(mix.Slice(rng, k.Operands, rows*x.depth), x.depth, sizeA, aRow, aCol))
 					c := guardedEnd(memC, (rows-1)*ldc+cols, atEnd)
-					for _, accumulate := range []bool{false, true} {
+					for _, x.accumulate = range []bool{false, true} {
 						copy(c, mix.Slice(rng, tensor.F32, len(c)))
 						want := slices.Clone(c)
 						for i := range rows {
 							for j := range cols {
 								var acc float32
-								if accumulate {
+								if x.accumulate {
 									acc = want[i*ldc+j]
 								}
-								for p := range depth {
-									acc = MulAdd(k.Operands, a[i*aRow+p], element(b, p, j), acc)
+								for p := range x.depth {
+									acc = MulAdd(k.Operands, a[i*aRow+p*aCol], element(b, p, j), acc)
 								}
 								want[i*ldc+j] = acc
 							}
 						}
-						k.Thin(a, aRow, b, c, ldc, rows, accumulate)
+						multiply(a, aRow, aCol, b, c, ldc, rows, x.accumulate)
 						for at := range c {
 							if !Same(c[at], want[at]) {
-								t.Fatalf("%s: %d×%d×%d, accumulate %v, gap %d: C[%d,%d] = %g (%#08x), want %g (%#08x)", mix.Name, rows, cols, depth, accumulate, gap,
+								t.Fatalf("%s: %+v: C[%d,%d] = %g (%#08x), want %g (%#08x)", mix.Name, x,
 									at/ldc, at%ldc, c[at], math.Float32bits(c[at]), want[at], math.Float32bits(want[at]))
 							}
 						}
