@@ -131,7 +131,7 @@ type product struct {
 
 	kc      int
 	inPlace bool // operands are read where they are, as far as possible
-	direct  bool // B is read where it is, by Direct
+	direct  bool // whole panels of B are read where they are, by Direct
 
 	// The columns of B and C under way: cols of them from j0.
 	j0, cols int
@@ -252,7 +252,7 @@ func (p *computing) do(task int, own *workspace) {
 			}
 			block := (*product)(p).sums(c, sums, stride, k0 == 0)
 			accumulate := k0 > 0 || p.Accumulate
-			if p.direct {
+			if p.direct && c.Cols == nr {
 				b := (*product)(p).blockB(k0, p.j0+j+jj, depth, c.Cols)
 				multiplyDirect(block, &a, b, &p.kernel, accumulate)
 			} else {

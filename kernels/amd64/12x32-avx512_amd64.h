@@ -1,7 +1,7 @@
 // The body of the kernels f32-12x32-avx512_amd64.s and f16-12x32-avx512_amd64.s,
 // which say what it is. They define
 //
-//	LOADB(p)   row p of the B panel, at p, to Z24 and Z25, the columns in K1 and K2
+//	LOADB(p)   row p of the B panel, at p, to Z24 and Z25
 //	LOADBN(p)  its first 16 columns to Z24
 //	SIZELOG    the logarithm of the bytes of an element of B
 

@@ -30,10 +30,12 @@ var Kernels = []micro.Kernel{
 }
 
 // directRows is up to how many rows to widen B in the kernel is better than to
-// pack it, which costs as much as a pass or two of twelve rows. Where conversions
-// run beside the FMAs, it always is.
+// pack it, which costs as much as it saves in a pass or two of twelve rows. Where
+// conversions run beside the FMAs, as on a Zen 5, it always is. BenchmarkKernel
+// measures what they cost.
 func directRows() int {
-	if cpuid.CPU.VendorID == cpuid.AMD {
+	const zen5 = 0x1a
+	if cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family >= zen5 {
 		return math.MaxInt
 	}
 	return 2 * 12

@@ -96,7 +96,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 		}
 		return k
 	},
-	"takes an unpacked B to be as wide as a panel": func(k micro.Kernel) micro.Kernel {
+	"takes an unpacked B to be dense": func(k micro.Kernel) micro.Kernel {
 		k.Direct = func(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
 			panel := make([]float32, b.Rows*k.NR)
 			k.Pack(panel, k.NR, tensor.Matrix{F16: b.F16, Rows: b.Rows, Cols: b.Cols, Stride: b.Cols})

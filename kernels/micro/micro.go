@@ -95,9 +95,8 @@ type Kernel struct {
 	// Func is the kernel itself, as the package documentation defines it.
 	Func func(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool)
 
-	// Direct is Func for a B that is not transposed, of at most NR columns, read
-	// where it is and widened on the way; no column beyond the last is read. It is
-	// nil in tiers that have no such kernel.
+	// Direct is Func for a B that is not transposed, of NR columns, read where it
+	// is and widened on the way. It is nil in tiers that have no such kernel.
 	Direct func(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)
 
 	// DirectRows is up to how many rows Direct is better than packing B.
