@@ -12,7 +12,7 @@ import (
 
 // Rates are in GFLOPS. `halfgrad bench gemm` relates them to the FMA peak.
 func BenchmarkGemm(b *testing.B) {
-	for _, shape := range [][3]int{{128, 256, 784}, {128, 10, 256}, {784, 256, 128}, {256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024}} {
+	for _, shape := range [][3]int{{128, 256, 784}, {128, 10, 256}, {784, 256, 128}, {256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024}, {2048, 2048, 2048}, {512, 3072, 768}, {128, 784, 256}} {
 		m, n, k := shape[0], shape[1], shape[2]
 		for _, tier := range kernels.Supported() {
 			if tier == "generic" && m*n*k > 1<<24 {
@@ -42,7 +42,7 @@ func BenchmarkBlocking(b *testing.B) {
 				continue
 			}
 			for _, blocking := range []kernels.Blocking{
-				{}, {KC: 192}, {KC: 256}, {KC: 384}, {KC: 512}, {KC: 768}, {NC: 256}, {NC: 512}, {NC: 2048}, {MC: 168}, {MC: 336}, {MC: 504}, {B: 1 << 17}, {B: 1 << 19}, {B: 1 << 20},
+				{}, {KC: 192}, {KC: 256}, {KC: 384}, {KC: 768}, {NC: 128}, {NC: 192}, {NC: 384}, {MC: 120}, {MC: 240}, {MC: 960}, {B: 1 << 19}, {B: 1 << 20},
 			} {
 				e := engine(b, kernels.Config{Kernel: tier, Threads: 1, Blocking: blocking})
 				name := fmt.Sprintf("m=%d/n=%d/k=%d/kernel=%s/MC=%d/KC=%d/NC=%d/B=%d", m, n, k, e.KernelName(tensor.F16),

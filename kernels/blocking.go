@@ -10,8 +10,10 @@ import (
 )
 
 // Blocking holds the block sizes of a matrix product: a thread computes blocks
-// of MC×NC elements of C at a time, KC steps at a time, and as many columns of
-// B are packed at once as make at most B elements.
+// of MC×NC elements of C at a time, KC steps at a time, or of all rows where
+// there are no more steps. With fewer steps NC is larger: KC×NC elements are a
+// block of B. Where B has to be packed beforehand, as many columns are at once as
+// make at most B elements.
 type Blocking struct{ MC, KC, NC, B int }
 
 func (b Blocking) check() error {
@@ -54,28 +56,29 @@ func MachineCaches() Caches {
 // blockingFor derives block sizes in the manner of Low et al. ("Analytical
 // Modeling Is Enough for High-Performance BLIS", ACM TOMS 43(2), 2016):
 //
-//   - a panel of B, KC×NR, fits the L1 cache and 32 KiB, and is at most 384 steps
-//     deep: A comes in streams, which the prefetchers see;
-//   - a block of A, MC×KC, fills a quarter of the L2 cache; the rest is for the
-//     sums of a block of C, MC×1024, and the panels of B, which pass through;
-//   - the packed B, where it is packed beforehand, is as large as the L2 cache:
-//     packed soon before use it has not gone far, and other cores use the L3
-//     cache too.
+//   - a strip of A, 12×KC, fills three quarters of the L1 cache, and is at most
+//     512 steps deep;
+//   - a block of B, KC×NC, fills half of the L2 cache, and so do the sums of a
+//     block of C, MC×NC, where there are several blocks over k: of neither is all
+//     needed at once;
+//   - the packed B, where it is packed beforehand, fills half of the L3 cache, as
+//     other cores use that too.
 //
-// BenchmarkBlocking is the measurement behind these numbers. On a Zen 5 depths
-// from 256 to 512, widths from 512 to 2048 and blocks of A from a sixth to a
-// third of the cache are within its noise of 3 %, half of the cache loses up to
-// 5 % on large products; on AVX-512 a depth of 256 is ahead by 1 %, and 192 and
-// 768 are slower; a packed B of 4 MiB is 5 % slower than one of 2, and that 3 %
-// slower than one of 1.
+// BenchmarkBlocking is the measurement behind these numbers. On a Zen 4, with
+// 1 MiB of L2, all between KC 256 and 512 and MC 240 and 480 is within its noise
+// of 2 % from 1024×1024×1024 on; a shallower block loses where k is little more
+// than it (128×256×784 is at 0.95 of the peak with 256, at 0.96 with 512), a third
+// of the L2 cache for B 2 % on large products, and rows too few to share the work
+// of widening B, 120, up to 8 %.
 func blockingFor(k micro.Kernel, c Caches) Blocking {
 	const size = 4 // bytes of a packed element
-	kc := min(max(roundDown(min(c.L1D, 32<<10)/(size*k.NR), 8), 64), 384)
+	kc := min(roundDown(c.L1D*3/4/(12*size), 8), 512)
+	nc := max(roundDown(c.L2/2/(size*kc), k.NR), k.NR)
 	return Blocking{
-		MC: max(roundDown(c.L2/4/(size*kc), k.MR), k.MR),
+		MC: max(roundDown(c.L2/2/(size*nc), rowUnit), k.MR),
 		KC: kc,
-		NC: roundUp(1024, k.NR),
-		B:  min(c.L2, c.L3/2) / size,
+		NC: nc,
+		B:  c.L3 / 2 / size,
 	}
 }
 

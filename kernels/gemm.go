@@ -110,13 +110,14 @@ func (g *GemmArgs) check() error {
 // shares are even, and enough for a kernel to be fast with.
 const rowUnit = 4
 
-// B is packed some rows at a time, across all panels of a task: few enough that
-// their lines stay in the L1 cache until the last of the panels has taken its
-// part of them. That is so many elements, but no fewer rows than packSteps.
-const (
-	packElements = 1 << 13
-	packSteps    = 16
-)
+// packStride is how far apart, in elements, rows of B are that are better packed
+// beforehand: a multiple of 4096 bytes for fp16, where all of a panel shares a few
+// sets of the caches.
+const packStride = 1 << 11
+
+// mostCols is the most columns that a kernel is given at once, so that its time
+// is bounded where k is small.
+const mostCols = 1 << 11
 
 // product is one call of Gemm under way: what its threads share. Products are
 // used again, with the memory they hold.
@@ -130,8 +131,8 @@ type product struct {
 	overflow    atomic.Bool // whether something that is not finite was stored, if Check asks
 
 	kc      int
+	strip   int  // rows of A that are made ready at a time
 	inPlace bool // operands are read where they are, as far as possible
-	direct  bool // whole panels of B are read where they are, by Direct
 
 	// The columns of B and C under way: cols of them from j0.
 	j0, cols int
@@ -144,49 +145,34 @@ type product struct {
 	columnBlocks int // such tasks across
 }
 
-// The panels of B are packed beforehand, for all blocks of rows, from so many
-// blocks on, or if B has more than so many elements and there are two. Otherwise
-// each block packs a panel when it needs it: that writes to the L1 cache and
-// not, to be read again, beyond it, but reads each row of B in small pieces.
-const (
-	packBefore = 5
-	packAbove  = 1 << 18
-)
-
-// directStride is how far apart, in elements, rows of B are that are better
-// packed: a multiple of 4096 bytes for fp16, where all of a panel shares a few
-// sets of the caches.
-const directStride = 1 << 11
-
-// packCols is the least number of columns of B that are packed beforehand, as A
-// is packed again for each lot of them.
-const packCols = 256
-
 // multiply runs the loops around the kernel. No dimension of C is zero.
 func (e *Engine) multiply(p *product, helpers *crew) {
 	nr, threads := p.kernel.NR, helpers.threads()
 	m, n, k := p.C.Rows, p.n, p.k
 	p.kc = split(max(k, 1), p.blocking.KC, 1)
 	p.inPlace = p.A.F32 != nil && m*k+k*n <= p.inPlaceBelow
-	mc := p.blocking.MC
-	if n <= nr {
-		// Nothing of A is used twice: better that it is still in L1 when it is used.
-		mc = min(mc, max(roundDown(p.narrow/(p.kc+rowPad), p.kernel.MR), p.kernel.MR))
+	p.strip = stripRows(p.kc, p.stripElements)
+	nc := min(max(p.blocking.NC*p.blocking.KC/p.kc, nr), n, mostCols)
+	mc := m
+	if k > p.kc {
+		mc = max(p.blocking.MC*p.blocking.NC/nc, p.kernel.MR)
 	}
 	// As many blocks of rows for each thread as for any other and, where there
 	// are too few rows for that, more blocks of columns.
-	rowBlocks := ceilDiv(m, mc)
+	rowBlocks := ceilDiv(m, mc+mc/4) // rather some more rows than a few in a block of their own
 	if m >= 2*p.kernel.MR*threads {
 		rowBlocks = roundUp(rowBlocks, threads)
 	}
 	p.mc = split(m, ceilDiv(m, rowBlocks), rowUnit)
 	rowBlocks = ceilDiv(m, p.mc)
-	p.direct = p.kernel.Direct != nil && (p.Packed != nil || !p.B.Trans && p.B.Stride%directStride != 0) && m <= p.kernel.DirectRows
-	p.packed = !p.inPlace && !p.direct && (rowBlocks >= packBefore || rowBlocks > 1 && k*n > packAbove)
-	atOnce := n
+	p.packed = p.Packed == nil && !p.inPlace && (p.B.Trans || p.B.Stride%packStride == 0) && rowBlocks > 1
+	atOnce, unit := n, nr
 	if p.packed {
-		atOnce = split(n, max(p.blocking.B/max(k, 1), packCols), nr)
+		atOnce = split(n, max(p.blocking.B/max(k, 1), nr), nr)
 		p.b = grow(p.b, k*roundUp(min(atOnce, n), nr))
+	}
+	if p.Packed != nil {
+		unit = packedCols
 	}
 	for p.j0 = 0; p.j0 < n; p.j0 += atOnce {
 		p.cols = min(atOnce, n-p.j0)
@@ -194,29 +180,52 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 			p.packCols = split(p.cols, ceilDiv(p.cols, threads), nr)
 			e.run(helpers, ceilDiv(p.cols, p.packCols), (*packing)(p))
 		}
-		p.nc = split(p.cols, min(p.blocking.NC, micro.MostElements, ceilDiv(p.cols, ceilDiv(threads, rowBlocks))), nr)
+		p.nc = split(p.cols, min(nc, ceilDiv(p.cols, ceilDiv(threads, rowBlocks))), unit)
 		p.columnBlocks = ceilDiv(p.cols, p.nc)
 		e.run(helpers, rowBlocks*p.columnBlocks, (*computing)(p))
 	}
 }
 
-// packing is the job of packing B: a task is a share of its columns.
+// stripRows returns how many rows of A, depth deep, make at most so many
+// elements: 12, 24 or 48, which are multiples of all MR, but 12 at least.
+func stripRows(depth, most int) int {
+	rows := aBand
+	for rows > 12 && rows*depth > most {
+		rows /= 2
+	}
+	return rows
+}
+
+// packing is the job of packing B, if it is transposed and not for one task
+// alone: a task is a share of its columns.
 type packing product
 
 func (p *packing) do(task int, _ *workspace) {
-	nr, k := p.kernel.NR, p.k
+	nr := p.kernel.NR
 	from := task * p.packCols
 	to := min(from+p.packCols, p.cols)
 	steps := max(packElements/(to-from), packSteps)
 	if p.B.Trans { // a panel has whole rows of what is stored
-		steps = max(k, 1)
+		steps = p.kc
 	}
-	for q := 0; q < k; q += steps {
-		rows := min(steps, k-q)
+	for q := 0; q < p.k; q += steps {
 		for j := from; j < to; j += nr {
-			p.kernel.Pack(p.b[j*k+q*nr:], nr, (*product)(p).blockB(q, p.j0+j, rows, min(nr, to-j)))
+			(*product)(p).pack(p.b[j*p.k+q*nr:], q, p.j0+j, min(steps, p.k-q), min(nr, to-j))
 		}
 	}
+}
+
+// B is packed some rows at a time, across all panels of a task: they are read in
+// the order in which they lie. That is so many elements, but no fewer rows than
+// packSteps.
+const (
+	packElements = 1 << 13
+	packSteps    = 16
+)
+
+// pack packs some rows of columns of B that make a panel, or less.
+func (p *product) pack(dst []float32, i, j, rows, cols int) {
+	p.kernel.Pack(dst, p.kernel.NR, p.blockB(i, j, rows, cols))
 }
 
 // blockB returns a part of B, of columns that lie together if B is packed.
@@ -228,80 +237,165 @@ func (p *product) blockB(i, j, rows, cols int) tensor.Matrix {
 }
 
 // computing is the job of computing C: a task is a block of it, and a chain of
-// products, each continuing the sums of the one before.
+// products, each continuing the sums of the one before. Strip by strip, the
+// rows of A are made ready, which stay in the L1 cache meanwhile, and multiplied
+// by the block of B, which stays in the L2 cache for the strips to come.
 type computing product
 
 func (p *computing) do(task int, own *workspace) {
-	nr := p.kernel.NR
 	i, j := task/p.columnBlocks*p.mc, task%p.columnBlocks*p.nc
 	rows, cols := min(p.mc, p.C.Rows-i), min(p.nc, p.cols-j)
-	once := p.k <= p.kc // a panel's sums are complete after its first product
 	stride := cols + rowPad
+	once := p.k <= p.kc // a strip's sums are complete after its first product
 	if once {
-		stride = nr
+		own.sums = grow(own.sums, p.strip*stride)
+	} else {
+		own.sums = grow(own.sums, rows*stride)
 	}
-	own.sums = grow(own.sums, rows*stride)
 	for k0 := 0; k0 == 0 || k0 < p.k; k0 += p.kc {
 		depth := min(p.kc, p.k-k0)
-		a := (*product)(p).blockA(i, k0, rows, depth, own)
-		for jj := 0; jj < cols; jj += nr {
-			c := p.C.Block(i, p.j0+j+jj, rows, min(nr, cols-jj))
-			sums := own.sums
+		for r := 0; r < rows; r += p.strip {
+			c := p.C.Block(i+r, p.j0+j, min(p.strip, rows-r), cols)
+			memory := own.sums
 			if !once {
-				sums = sums[jj:]
+				memory = memory[r*stride:]
 			}
-			block := (*product)(p).sums(c, sums, stride, k0 == 0)
-			accumulate := k0 > 0 || p.Accumulate
-			if p.direct && c.Cols == nr {
-				b := (*product)(p).blockB(k0, p.j0+j+jj, depth, c.Cols)
-				multiplyDirect(block, &a, b, &p.kernel, accumulate)
-			} else {
-				panel, row := (*product)(p).panel(k0, j+jj, depth, c.Cols, own)
-				multiplyPanel(block, &a, panel, row, &p.kernel, accumulate)
+			sums := (*product)(p).sums(c, memory, stride, k0 == 0)
+			s := strip{
+				Call: micro.Call{K: depth, C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols, Accumulate: k0 > 0 || p.Accumulate},
+				i:    i + r, j: p.j0 + j, k: k0, last: k0+p.kc >= p.k,
 			}
-			if k0+p.kc >= p.k {
-				(*product)(p).finish(c, block, i, p.j0+j+jj, own)
-			}
+			(*product)(p).ready(&s.Call, i, r, k0, rows, own)
+			(*product)(p).multiplyStrip(s, r == 0, own)
 		}
 	}
 }
 
-// panel returns a panel of B, of the columns under way, and how far apart its
-// rows are.
-func (p *product) panel(k0, j, depth, width int, own *workspace) ([]float32, int) {
+// strip is what a kernel is asked to do for a strip of A or some of its rows, and
+// for all columns of a task or some.
+type strip struct {
+	micro.Call
+	i, j, k int  // the first row and column of C, and the first step
+	last    bool // whether the sums are complete then
+}
+
+// from returns s without its first rows and columns; B is not looked at.
+func (s strip) from(rows, cols int) strip {
+	s.i, s.Rows, s.A = s.i+rows, s.Rows-rows, s.A[min(rows*s.ARow, len(s.A)):]
+	s.j, s.Cols, s.C = s.j+cols, s.Cols-cols, s.C[rows*s.LDC+cols:]
+	return s
+}
+
+// aBand is how many rows of a transposed A lie side by side, those of several
+// strips, so that packing moves whole vectors. All MR divide it.
+const aBand = 48
+
+// rowPad keeps the rows of a block from lying a multiple of 4096 bytes apart,
+// where they would share one set of the L1 cache.
+const rowPad = 16
+
+// ready makes row r and those after it of a block of A ready for x. A strip that
+// is not transposed stays as it is, row after row; of one that is, each step's
+// elements lie side by side, and several strips are made ready at once.
+func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
+	if p.inPlace {
+		m := p.A.Block(i+r, k0, x.Rows, x.K)
+		x.A, x.ARow, x.ACol = m.F32, m.Stride, 1
+		if m.Trans {
+			x.ARow, x.ACol = 1, m.Stride
+		}
+		return
+	}
+	if !p.A.Trans {
+		x.ARow, x.ACol = x.K+rowPad, 1
+		own.a = grow(own.a, p.strip*x.ARow)
+		p.kernel.Pack(own.a, x.ARow, p.A.Block(i+r, k0, x.Rows, x.K))
+		x.A = own.a
+		return
+	}
+	x.ARow, x.ACol = 1, aBand
+	if r%aBand == 0 {
+		own.a = grow(own.a, aBand*x.K)
+		p.kernel.Pack(own.a, aBand, p.A.Block(i+r, k0, min(aBand, rows-r), x.K).T())
+	}
+	x.A = own.a[min(r%aBand, len(own.a)):]
+}
+
+// multiplyStrip multiplies a strip of A by a block of B. The first strip of a task
+// finds B as it is and leaves it packed for the others.
+func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 	nr := p.kernel.NR
 	if p.packed {
-		return p.b[j*p.k+k0*nr:], nr
+		s.B, s.BRow, s.BPanel = p.b[(s.j-p.j0)*p.k+s.k*nr:], nr, p.k*nr
+		p.multiplyPanels(s, own)
+		return
 	}
-	if p.inPlace && p.Packed == nil && !p.B.Trans && width == nr && depth > 0 { // a narrow one would be read beyond its end
-		return p.B.F32[k0*p.B.Stride+p.j0+j:], p.B.Stride
+	if first {
+		own.b = grow(own.b, s.K*roundUp(s.Cols, nr))
+		if mr := p.kernel.MR; s.Rows > mr { // no more than these leave it packed
+			head := s
+			head.Rows = mr
+			p.multiplyStrip(head, true, own)
+			s, first = s.from(mr, 0), false
+		}
 	}
-	own.b = grow(own.b, depth*nr)
-	p.kernel.Pack(own.b, nr, p.blockB(k0, p.j0+j, depth, width))
-	return own.b, nr
+	atOnce := s.Cols
+	if p.Packed != nil {
+		atOnce = packedCols
+	}
+	for from := 0; from < s.Cols; from += atOnce {
+		x := s.from(0, from)
+		x.Cols = min(atOnce, x.Cols)
+		x.B, x.BRow, x.BPanel = own.b[from*x.K:], nr, x.K*nr
+		if whole := roundDown(x.Cols, nr); whole > 0 && (first || p.inPlace) && (p.Packed != nil || !p.B.Trans) {
+			y, b := x, p.blockB(x.k, x.j, x.K, whole)
+			y.Cols = whole
+			if p.inPlace {
+				y.B, y.BRow, y.BPanel = b.F32, b.Stride, nr
+				p.multiplyPanels(y, own)
+			} else {
+				p.kernel.Widen(y.Call, b)
+				p.finish(y, own)
+			}
+			if whole == x.Cols {
+				continue
+			}
+			x = x.from(0, whole)
+			x.B = x.B[whole*x.K:]
+		}
+		// The rest of the columns: a ragged panel, or all after the first strip.
+		if first {
+			for q := 0; q < x.Cols; q += nr {
+				p.pack(x.B[q*x.K:], x.k, x.j+q, x.K, min(nr, x.Cols-q))
+			}
+		}
+		p.multiplyPanels(x, own)
+	}
 }
 
-// multiplyPanel multiplies a block of A by a panel of B, which is in the L1
-// cache meanwhile. c is fp32.
-func multiplyPanel(c tensor.Matrix, a *blockA, panel []float32, row int, kern *micro.Kernel, accumulate bool) {
-	rows := c.Rows
-	if a.band != 0 {
-		rows = aBand
+// multiplyPanels multiplies by panels of B that are ready.
+func (p *product) multiplyPanels(s strip, own *workspace) {
+	whole := roundDown(s.Cols, p.kernel.NR)
+	if !s.last || p.kernel.Finish == nil || p.C.F16 == nil || whole == 0 || p.byRow && p.Bias != nil {
+		p.kernel.Func(s.Call)
+		p.finish(s, own)
+		return
 	}
-	for i := 0; i < c.Rows; i += rows {
-		kern.Func(a.depth, a.a[i/aBand*a.band:], a.row, a.col, panel, row, c.F32[i*c.Stride:], c.Stride,
-			min(rows, c.Rows-i), c.Cols, accumulate)
+	x := s
+	x.Cols = whole
+	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}
+	if p.Bias != nil {
+		e.Bias = p.Bias[s.j : s.j+whole]
 	}
-}
-
-// multiplyDirect is multiplyPanel for a B that is read where it is.
-func multiplyDirect(c tensor.Matrix, a *blockA, b tensor.Matrix, kern *micro.Kernel, accumulate bool) {
-	rows := c.Rows
-	if a.band != 0 {
-		rows = aBand
+	if !p.kernel.Finish(x.Call, p.C.Block(s.i, s.j, s.Rows, whole), e) && p.Check {
+		p.overflow.Store(true)
 	}
-	for i := 0; i < c.Rows; i += rows {
-		kern.Direct(a.a[i/aBand*a.band:], a.row, a.col, b, c.F32[i*c.Stride:], c.Stride, min(rows, c.Rows-i), accumulate)
+	if whole < s.Cols {
+		b := s.B[min(whole/p.kernel.NR*s.BPanel, len(s.B)):]
+		s = s.from(0, whole)
+		s.B = b
+		p.kernel.Func(s.Call)
+		p.finish(s, own)
 	}
 }
 
@@ -339,7 +433,7 @@ func (p *thin) do(task int, own *workspace) {
 		b := (*product)(p).blockB(k0, j, min(thinSteps, p.k-k0), cols)
 		p.kernel.Thin(p.A.F32[min(k0, len(p.A.F32)):], p.A.Stride, b, sums.F32, sums.Stride, c.Rows, k0 > 0 || p.Accumulate)
 	}
-	(*product)(p).finish(c, sums, 0, j, own)
+	(*product)(p).finish(strip{Call: micro.Call{C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols}, j: j, last: true}, own)
 }
 
 // sums returns where the sums of a block of C are kept. That is C itself if it
@@ -359,70 +453,33 @@ func (p *product) sums(c tensor.Matrix, memory []float32, stride int, first bool
 	return sums
 }
 
-// finish makes a block of C, whose first element is (i, j), of its sums.
-func (p *product) finish(c, sums tensor.Matrix, i, j int, own *workspace) {
-	if c.F32 != nil && &c.F32[0] == &sums.F32[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
+// finish makes some of C of its sums, if they are complete.
+func (p *product) finish(s strip, own *workspace) {
+	if !s.last {
+		return
+	}
+	c := p.C.Block(s.i, s.j, s.Rows, s.Cols)
+	if c.F32 != nil && &c.F32[0] == &s.C[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
 		return // nothing is left to do
 	}
 	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}
 	if p.Bias != nil && !p.byRow {
-		e.Bias = p.Bias[j : j+c.Cols]
+		e.Bias = p.Bias[s.j : s.j+s.Cols]
 	}
-	rows := max(micro.MostElements/c.Cols, 1) // of a call
+	rows := max(micro.MostElements/s.Cols, 1) // of a call
 	if p.Bias != nil && p.byRow {
-		own.bias = grow(own.bias, c.Cols)
+		own.bias = grow(own.bias, s.Cols)
 		e.Bias, rows = own.bias, 1
 	}
-	for r := 0; r < c.Rows; r += rows {
+	for r := 0; r < s.Rows; r += rows {
 		if p.Bias != nil && p.byRow {
 			for col := range e.Bias {
-				e.Bias[col] = p.Bias[i+r]
+				e.Bias[col] = p.Bias[s.i+r]
 			}
 		}
-		part := c.Block(r, 0, min(rows, c.Rows-r), c.Cols)
-		if !p.elementwise.Store(part, sums.F32[r*sums.Stride:], sums.Stride, e) && p.Check {
+		part := c.Block(r, 0, min(rows, s.Rows-r), s.Cols)
+		if !p.elementwise.Store(part, s.C[r*s.LDC:], s.LDC, e) && p.Check {
 			p.overflow.Store(true)
 		}
 	}
-}
-
-// blockA is a block of A as kernels read it: element (i, q) is at
-//
-//	a[i·row + q·col]                                if it is not in bands
-//	a[i/aBand·band + (i%aBand)·row + q·col]         if it is
-type blockA struct {
-	a        []float32
-	row, col int
-	depth    int
-	band     int // the elements of a band of aBand rows, or 0
-}
-
-// aBand is how many rows of a transposed A lie side by side, those of several
-// tiles, so that packing moves whole vectors. All MR divide it.
-const aBand = 48
-
-// rowPad keeps the rows of a block from lying a multiple of 4096 bytes apart,
-// where they would share one set of the L1 cache.
-const rowPad = 16
-
-// blockA makes a block of A ready. One that is not transposed stays as it is,
-// row after row; of one that is, each step's elements lie side by side.
-func (p *product) blockA(i, q, rows, depth int, own *workspace) blockA {
-	m := p.A.Block(i, q, rows, depth)
-	if p.inPlace {
-		row, col := m.Stride, 1
-		if m.Trans {
-			row, col = col, row
-		}
-		return blockA{a: m.F32, row: row, col: col, depth: depth}
-	}
-	own.a = grow(own.a, roundUp(rows, aBand)*(depth+rowPad))
-	if !m.Trans {
-		p.kernel.Pack(own.a, depth+rowPad, m)
-		return blockA{a: own.a, row: depth + rowPad, col: 1, depth: depth}
-	}
-	for i := 0; i < rows; i += aBand {
-		p.kernel.Pack(own.a[i*depth:], aBand, m.Block(i, 0, min(aBand, rows-i), depth).T())
-	}
-	return blockA{a: own.a, row: 1, col: aBand, depth: depth, band: aBand * depth}
 }

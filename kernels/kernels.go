@@ -13,13 +13,14 @@
 // # How a product is computed
 //
 // The loops are those of Goto and van de Geijn ("Anatomy of High-Performance
-// Matrix Multiplication", ACM TOMS 34(3), 2008), in another order. First B is
-// widened to fp32 and packed into panels as wide as the kernel's tile, all of k
-// deep. Then blocks of C are computed, MC×NC each, by whichever thread is free:
-// KC steps at a time a block of A is widened, and the kernel runs over all
-// pairs of a panel of B and a few rows of A. Blocks over k are taken in order,
-// each continuing the partial sums of the one before, which stay in the L2
-// cache. Threads split the rows and columns of C, never k.
+// Matrix Multiplication", ACM TOMS 34(3), 2008), with the roles of A and B
+// exchanged. Blocks of C are computed, MC×NC each, by whichever thread is free, KC
+// steps at a time. A strip of a few rows of A is widened to fp32, into the L1
+// cache, and multiplied by all panels of the block of B, as wide as the kernel's
+// tile; then the next strip. B is widened by the kernel that multiplies the first
+// strip, and stays in the L2 cache for the others. Blocks over k are taken in
+// order, each continuing the partial sums of the one before, which stay in the L2
+// cache too. Threads split the rows and columns of C, never k.
 package kernels
 
 import (
@@ -95,10 +96,10 @@ type Engine struct {
 
 // plan is a kernel with the block sizes it is driven by.
 type plan struct {
-	kernel       micro.Kernel
-	blocking     Blocking
-	narrow       int // the most elements of A in a block, where B has one panel
-	inPlaceBelow int // the most elements that A and B have together not to be packed
+	kernel        micro.Kernel
+	blocking      Blocking
+	stripElements int // about how many elements of A are made ready at a time
+	inPlaceBelow  int // the most elements that A and B have together not to be packed
 }
 
 // UnsupportedError reports a tier that was asked for by name and cannot run.
@@ -163,7 +164,7 @@ func New(cfg Config) (*Engine, error) {
 			return k.Tier == name && k.Operands == p.operands && k.Supported
 		})
 		*p.plan = plan{kernel: all[i], blocking: cfg.Blocking.or(blockingFor(all[i], caches))}
-		p.plan.narrow, p.plan.inPlaceBelow = caches.L1D*5/8/4, min(caches.L3/2, 8<<20)/4
+		p.plan.stripElements, p.plan.inPlaceBelow = caches.L1D*3/4/4, min(caches.L3/2, 8<<20)/4
 	}
 	last := len(elementwise) - 1
 	e.elementwise = elementwise[last]

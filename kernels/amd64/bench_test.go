@@ -7,6 +7,7 @@ import (
 
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/amd64"
+	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -14,7 +15,7 @@ import (
 // its share of the FMA peak, measured in turn with it.
 //
 //	go test ./kernels/amd64 -run '^$' -bench Kernel -count 10
-func BenchmarkKernel(b *testing.B) {
+func BenchmarkKernel(t *testing.B) {
 	const depth = 256
 	for _, k := range amd64.Kernels {
 		if !k.Supported {
@@ -26,13 +27,18 @@ func BenchmarkKernel(b *testing.B) {
 				if byColumn {
 					aRow, aCol = 1, 48
 				}
-				a, panel, c := make([]float32, 48*(depth+16)), make([]float32, depth*k.NR), make([]float32, rows*(k.NR+16))
-				m := tensor.Matrix{F32: panel, Rows: depth, Cols: k.NR, Stride: k.NR}
+				b := tensor.Matrix{Rows: depth, Cols: k.NR, Stride: k.NR}
 				if k.Operands == tensor.F16 {
-					m.F32, m.F16 = nil, make([]fp16.Float16, depth*k.NR)
+					b.F16 = make([]fp16.Float16, depth*k.NR)
+				} else {
+					b.F32 = make([]float32, depth*k.NR)
 				}
-				run := func(b *testing.B, name string, f func()) {
-					b.Run(fmt.Sprintf("rows=%d/byColumn=%v/%s/kernel=%s", rows, byColumn, name, k.Name), func(b *testing.B) {
+				x := micro.Call{
+					K: depth, A: make([]float32, 48*(depth+16)), ARow: aRow, ACol: aCol, B: make([]float32, depth*k.NR), BRow: k.NR,
+					C: make([]float32, rows*(k.NR+16)), LDC: k.NR + 16, Rows: rows, Cols: k.NR, Accumulate: true,
+				}
+				run := func(name string, f func()) {
+					t.Run(fmt.Sprintf("rows=%d/byColumn=%v/%s/kernel=%s", rows, byColumn, name, k.Name), func(b *testing.B) {
 						var own, peak time.Duration
 						for b.Loop() {
 							start := time.Now()
@@ -51,10 +57,8 @@ func BenchmarkKernel(b *testing.B) {
 						b.ReportMetric(float64(peak)/float64(own), "peak-ratio")
 					})
 				}
-				run(b, "form=panel", func() { k.Func(depth, a, aRow, aCol, panel, k.NR, c, k.NR+16, rows, k.NR, true) })
-				if k.Direct != nil {
-					run(b, "form=direct", func() { k.Direct(a, aRow, aCol, m, c, k.NR+16, rows, true) })
-				}
+				run("form=panel", func() { k.Func(x) })
+				run("form=widen", func() { k.Widen(x, b) })
 			}
 		}
 	}

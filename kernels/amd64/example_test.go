@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/halfgrad/halfgrad/kernels/amd64"
+	"github.com/halfgrad/halfgrad/kernels/micro"
 )
 
 // Kernels are plain values: calling one needs no engine, only operands that
@@ -22,7 +23,7 @@ func Example() {
 			b[i] = 0.5
 		}
 		c := make([]float32, k.MR*k.NR)
-		k.Func(depth, a, depth, 1, b, k.NR, c, k.NR, k.MR, k.NR, false)
+		k.Func(micro.Call{K: depth, A: a, ARow: depth, ACol: 1, B: b, BRow: k.NR, C: c, LDC: k.NR, Rows: k.MR, Cols: k.NR})
 		if c[0] != depth {
 			fmt.Println(k.Name, "is wrong:", c[0])
 		}

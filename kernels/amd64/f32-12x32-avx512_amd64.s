@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows, cols int, accumulate bool)
+// func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
 //
 // The kernels f16f32acc-12x32-avx512 and f32-12x32-avx512. The contract and a
 // picture of the panels are in package micro.
@@ -14,7 +14,7 @@
 // of at most 16 columns have loops of their own, with half the vectors. C is
 // loaded and stored under masks, so no column beyond cols is touched; a panel of B
 // has all 32. (A masked load takes an uop of an FMA port on AMD: with masks a
-// step of twelve rows took 25 cycles of a Zen 4, without it takes 24.5.)
+// step of twelve rows took 25 cycles of a Zen 4, without it takes 24.2.)
 //
 // Registers
 //
@@ -24,16 +24,20 @@
 //	R11      aRow in bytes
 //	R12      aCol in bytes
 //	DI       b, moves on by CX a step
-//	DX       c, moves on by R8 a row
+//	CX       bRow in bytes
+//	DX       c, moves on by R8 a row, while a tile is loaded and stored
 //	R8       ldc in bytes
-//	R13      c, row 0 of the pass
-//	R14      rows left
+//	R13      c, row 0 of the tile
+//	R14      where widened rows of B go, in the kernels that widen
 //	R15      a, row 0 of the pass, at its first step
-//	CX       cols; bRow in bytes once the masks are made
 //	K1,K2    the columns 0-15 and 16-31 that the tile has
 //	Z0-Z23   the tile: row i in Z(2i) for columns 0-15 and Z(2i+1) for 16-31
-//	Z24,Z25  row p of the B panel
+//	Z24,Z25  row p of a panel of B
 //	Z26-Z31  values of A in all lanes
+//
+// The rows left, and where they begin in c, are kept in the arguments. On the
+// stack are the columns left of the pass, and how far it is from the end of a
+// panel of B to the next.
 //
 // Budget of one step of twelve rows (k grows by one): 24 FMAs, 2 loads, 12
 // broadcasts, which are loads too, 5 additions, and 2 instructions of loop.
@@ -42,11 +46,17 @@
 // the load ports would need 13. Eight rows, 16 chains, still cover two ports ×
 // a latency of 4; four rows just do.
 
-#define LOADB(p) \
-	VMOVUPS (p), Z24;   \
-	VMOVUPS 64(p), Z25
-#define LOADBN(p) VMOVUPS (p), Z24
+#define LOADB \
+	VMOVUPS (B), Z24;   \
+	VMOVUPS 64(B), Z25
+#define LOADBN VMOVUPS (B), Z24
+#define START
+#define AHEAD
+#define NEXTPANEL(to) MOVQ bPanel+48(FP), to; SHLQ $2, to
+#define END(EACH, bias, plain, ended) TOC(EACH)
+#define ADVANCED(n)
+#define FINISHED
 #define SIZELOG 2
 
-TEXT ·gemm12x32AVX512(SB), NOSPLIT, $0-81
+TEXT ·gemm12x32AVX512(SB), NOSPLIT, $16-89
 #include "12x32-avx512_amd64.h"

@@ -3,9 +3,6 @@
 package amd64
 
 import (
-	"math"
-
-	"github.com/klauspost/cpuid/v2"
 	"golang.org/x/sys/cpu"
 
 	"github.com/halfgrad/halfgrad/fp16"
@@ -23,22 +20,10 @@ var (
 //
 // FMA rounds once, so one function serves both kinds of operands.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Direct: directAVX512, DirectRows: directRows(), Thin: thinAVX512, Pack: packAVX512},
-	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Direct: directAVX512, DirectRows: math.MaxInt, Thin: thinAVX512, Pack: packAVX512},
-	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Thin: thinAVX2, Pack: packAVX2},
-	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Thin: thinAVX2, Pack: packAVX2},
-}
-
-// directRows is up to how many rows to widen B in the kernel is better than to
-// pack it, which costs as much as it saves in a pass or two of twelve rows. Where
-// conversions run beside the FMAs, as on a Zen 5, it always is. BenchmarkKernel
-// measures what they cost.
-func directRows() int {
-	const zen5 = 0x1a
-	if cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family >= zen5 {
-		return math.MaxInt
-	}
-	return 2 * 12
+	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512, Pack: packAVX512},
+	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512, Pack: packAVX512},
+	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2, Pack: packAVX2},
+	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2, Pack: packAVX2},
 }
 
 // PeakLoops measure the FMA peak of each tier.
@@ -56,38 +41,57 @@ func first[T any](s []T) *T {
 	return &s[0]
 }
 
-func avx512(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-	gemm12x32AVX512(k, first(a), aRow, aCol, first(b), bRow, &c[0], ldc, rows, cols, accumulate)
+func avx512(x micro.Call) {
+	gemm12x32AVX512(x.K, first(x.A), x.ARow, x.ACol, first(x.B), x.BRow, x.BPanel, &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 }
 
-func directAVX512(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+func widenAVX512(x micro.Call, b tensor.Matrix) {
 	if b.F16 != nil {
-		gemm12x32F16AVX512(b.Rows, first(a), aRow, aCol, first(b.F16), b.Stride, &c[0], ldc, rows, b.Cols, accumulate)
+		widen12x32F16AVX512(x.K, first(x.A), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 	} else {
-		gemm12x32AVX512(b.Rows, first(a), aRow, aCol, first(b.F32), b.Stride, &c[0], ldc, rows, b.Cols, accumulate)
+		widen12x32F32AVX512(x.K, first(x.A), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 	}
+}
+
+func finishAVX512(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
+	return finish12x32F16AVX512(x.K, first(x.A), x.ARow, x.ACol, first(x.B), x.BRow, x.BPanel, first(x.C), x.LDC, x.Rows, x.Cols, x.Accumulate,
+		&dst.F16[0], dst.Stride, e.Scale, first(e.Bias), e.ReLU)
 }
 
 // avx2 has no masks, so a tile that is narrower than a panel goes by way of
 // memory of its own.
-func avx2(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
+func avx2(x micro.Call) {
 	const mr, nr = 6, 16
-	if cols == nr {
-		gemm6x16AVX2(k, first(a), aRow, aCol, first(b), bRow, &c[0], ldc, rows, accumulate)
+	whole := x.Cols &^ (nr - 1)
+	if whole > 0 {
+		gemm6x16AVX2(x.K, first(x.A), x.ARow, x.ACol, first(x.B), x.BRow, x.BPanel, &x.C[0], x.LDC, x.Rows, whole, x.Accumulate)
+	}
+	if whole == x.Cols {
 		return
 	}
 	var tile [mr * nr]float32
-	for from := 0; from < rows; from += mr {
-		n := min(mr, rows-from)
-		if accumulate {
+	cols := x.Cols - whole
+	b := first(x.B[min(whole/nr*x.BPanel, len(x.B)):])
+	for from := 0; from < x.Rows; from += mr {
+		n := min(mr, x.Rows-from)
+		c := x.C[from*x.LDC+whole:]
+		if x.Accumulate {
 			for i := range n {
-				copy(tile[i*nr:], c[(from+i)*ldc:(from+i)*ldc+cols])
+				copy(tile[i*nr:], c[i*x.LDC:i*x.LDC+cols])
 			}
 		}
-		gemm6x16AVX2(k, first(a[min(from*aRow, len(a)):]), aRow, aCol, first(b), bRow, &tile[0], nr, n, accumulate)
+		gemm6x16AVX2(x.K, first(x.A[min(from*x.ARow, len(x.A)):]), x.ARow, x.ACol, b, x.BRow, 0, &tile[0], nr, n, nr, x.Accumulate)
 		for i := range n {
-			copy(c[(from+i)*ldc:(from+i)*ldc+cols], tile[i*nr:])
+			copy(c[i*x.LDC:i*x.LDC+cols], tile[i*nr:])
 		}
+	}
+}
+
+func widenAVX2(x micro.Call, b tensor.Matrix) {
+	if b.F16 != nil {
+		widen6x16F16AVX2(x.K, first(x.A), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+	} else {
+		widen6x16F32AVX2(x.K, first(x.A), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 	}
 }
 
@@ -220,16 +224,28 @@ func packEdge(dst []float32, stride int, m tensor.Matrix) {
 
 // The kernels are the loop in package micro's documentation, with MR×NR in
 // their names. The memory must be as large as that loop needs; nothing is
-// checked. gemm6x16AVX2 takes all 16 columns.
+// checked. All but gemm12x32AVX512 take multiples of NR columns.
 
 //go:noescape
-func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
 
 //go:noescape
-func gemm12x32F16AVX512(k int, a *float32, aRow, aCol int, b *fp16.Float16, bRow int, c *float32, ldc, rows, cols int, accumulate bool)
+func widen12x32F16AVX512(k int, a *float32, aRow, aCol int, b *fp16.Float16, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
 
 //go:noescape
-func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow int, c *float32, ldc, rows int, accumulate bool)
+func widen12x32F32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+
+//go:noescape
+func finish12x32F16AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool, dst *fp16.Float16, dstStride int, scale float32, bias *float32, relu bool) (finite bool)
+
+//go:noescape
+func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+
+//go:noescape
+func widen6x16F16AVX2(k int, a *float32, aRow, aCol int, b *fp16.Float16, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+
+//go:noescape
+func widen6x16F32AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
 
 // Thin products: the loop of micro.Kernel.Thin for as many rows as the name says.
 

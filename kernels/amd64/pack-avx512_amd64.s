@@ -56,6 +56,8 @@
 	TAILMASK(COLS, K1);           \
 	MOVQ COLS, DX;                \
 	SUBQ CX, DX;                  \
+	LEAQ (SSTRIDE)(SSTRIDE*2), R12; \
+	SHLQ $2, R12;                 \
 row:                              \
 	MOVQ SRC, AX;                 \
 	MOVQ DST, BX;                 \
@@ -63,6 +65,7 @@ row:                              \
 	SUBQ $32, CX;                 \
 	JLT  one;                     \
 two:                              \
+	PREFETCHT0 (AX)(R12*1);       \
 	FULL((AX), Z0);               \
 	FULL((16<<shift)(AX), Z1);    \
 	VMOVUPS Z0, (BX);             \

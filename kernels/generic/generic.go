@@ -14,8 +14,8 @@ const Tier = "generic"
 
 // Kernels are the kernels of this tier.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-2x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16, Thin: thin, Pack: Pack},
-	{Name: "f32-2x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Thin: thin, Pack: Pack},
+	{Name: "f16f32acc-2x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16, Widen: widen(gemmF16), Thin: thin, Pack: Pack},
+	{Name: "f32-2x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Widen: widen(gemmF32), Thin: thin, Pack: Pack},
 }
 
 // PeakLoops measure what scalar Go code can reach.
@@ -25,61 +25,77 @@ var PeakLoops = []micro.PeakLoop{
 
 const mr, nr = 2, 4
 
-// gemmF16 takes whole columns two rows at a time: eight accumulators, four
+// gemmF16 takes whole panels two rows at a time: eight accumulators, four
 // values of B and two of A then fit the sixteen registers of amd64.
-func gemmF16(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-	even := rows &^ 1
-	if cols < nr {
-		even = 0
-	}
-	if even < rows {
-		edge(k, a[min(even*aRow, len(a)):], aRow, aCol, b, bRow, c[even*ldc:], ldc, rows-even, cols, accumulate,
-			func(x, y, z float32) float32 { return float32(x*y) + z })
-	}
-	for i := 0; i < even; i += 2 {
-		c0 := c[i*ldc : i*ldc+nr]
-		c1 := c[(i+1)*ldc : (i+1)*ldc+nr]
-		var s00, s01, s02, s03, s10, s11, s12, s13 float32
-		if accumulate {
-			s00, s01, s02, s03 = c0[0], c0[1], c0[2], c0[3]
-			s10, s11, s12, s13 = c1[0], c1[1], c1[2], c1[3]
+func gemmF16(x micro.Call) {
+	mulAdd := func(x, y, z float32) float32 { return float32(x*y) + z }
+	for i := 0; i < x.Rows; i += mr {
+		for j := 0; j < x.Cols; j += nr {
+			if i+mr > x.Rows || j+nr > x.Cols {
+				edge(&x, i, j, mulAdd)
+				continue
+			}
+			c0 := x.C[i*x.LDC+j : i*x.LDC+j+nr]
+			c1 := x.C[(i+1)*x.LDC+j : (i+1)*x.LDC+j+nr]
+			panel := x.B[min(j/nr*x.BPanel, len(x.B)):]
+			var s00, s01, s02, s03, s10, s11, s12, s13 float32
+			if x.Accumulate {
+				s00, s01, s02, s03 = c0[0], c0[1], c0[2], c0[3]
+				s10, s11, s12, s13 = c1[0], c1[1], c1[2], c1[3]
+			}
+			for p := range x.K {
+				y, z := x.A[i*x.ARow+p*x.ACol], x.A[(i+1)*x.ARow+p*x.ACol]
+				b := panel[p*x.BRow : p*x.BRow+nr]
+				// The products are exact; the conversions only say so.
+				s00 += float32(y * b[0])
+				s01 += float32(y * b[1])
+				s02 += float32(y * b[2])
+				s03 += float32(y * b[3])
+				s10 += float32(z * b[0])
+				s11 += float32(z * b[1])
+				s12 += float32(z * b[2])
+				s13 += float32(z * b[3])
+			}
+			c0[0], c0[1], c0[2], c0[3] = s00, s01, s02, s03
+			c1[0], c1[1], c1[2], c1[3] = s10, s11, s12, s13
 		}
-		for p := range k {
-			x, y := a[i*aRow+p*aCol], a[(i+1)*aRow+p*aCol]
-			b := b[p*bRow : p*bRow+nr]
-			// The products are exact; the conversions only say so.
-			s00 += float32(x * b[0])
-			s01 += float32(x * b[1])
-			s02 += float32(x * b[2])
-			s03 += float32(x * b[3])
-			s10 += float32(y * b[0])
-			s11 += float32(y * b[1])
-			s12 += float32(y * b[2])
-			s13 += float32(y * b[3])
-		}
-		c0[0], c0[1], c0[2], c0[3] = s00, s01, s02, s03
-		c1[0], c1[1], c1[2], c1[3] = s10, s11, s12, s13
 	}
 }
 
-func gemmF32(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-	edge(k, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate, portable.FMA)
+// gemmF32's time is all in the emulated fma.
+func gemmF32(x micro.Call) {
+	for i := 0; i < x.Rows; i += mr {
+		for j := 0; j < x.Cols; j += nr {
+			edge(&x, i, j, portable.FMA)
+		}
+	}
 }
 
-// edge is the definition in package micro, word for word, for tiles of any
-// size. In fp32 there is no other: its time is all in the emulated fma.
-func edge(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool, fma func(x, y, z float32) float32) {
-	for i := range rows {
-		for j := range cols {
+// edge is the definition in package micro, word for word, for a tile that may
+// be smaller than others.
+func edge(x *micro.Call, i0, j0 int, fma func(x, y, z float32) float32) {
+	for i := i0; i < min(i0+mr, x.Rows); i++ {
+		for j := j0; j < min(j0+nr, x.Cols); j++ {
 			var acc float32
-			if accumulate {
-				acc = c[i*ldc+j]
+			if x.Accumulate {
+				acc = x.C[i*x.LDC+j]
 			}
-			for p := range k {
-				acc = fma(a[i*aRow+p*aCol], b[p*bRow+j], acc)
+			for p := range x.K {
+				acc = fma(x.A[i*x.ARow+p*x.ACol], x.B[j/nr*x.BPanel+p*x.BRow+j%nr], acc)
 			}
-			c[i*ldc+j] = acc
+			x.C[i*x.LDC+j] = acc
 		}
+	}
+}
+
+// widen makes the Widen of a kernel: it packs.
+func widen(gemm func(micro.Call)) func(micro.Call, tensor.Matrix) {
+	return func(x micro.Call, b tensor.Matrix) {
+		x.BRow, x.BPanel = nr, x.K*nr
+		for j := 0; j < x.Cols; j += nr {
+			Pack(x.B[j*x.K:], nr, b.Block(0, j, x.K, nr))
+		}
+		gemm(x)
 	}
 }
 

@@ -94,6 +94,31 @@ func compareF16(t *testing.T, got, want []fp16.Float16, format string, args ...a
 	}
 }
 
+// storeReference is the loop of micro.Elementwise.Store.
+func storeReference(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) (finite bool) {
+	finite = true
+	for i := range dst.Rows {
+		for j := range dst.Cols {
+			x := float32(src[i*stride+j] * e.Scale)
+			if e.Bias != nil {
+				x += e.Bias[j]
+			}
+			if e.ReLU && x <= 0 {
+				x = 0
+			}
+			if dst.F16 != nil {
+				h := fp16.FromFloat32(x)
+				dst.F16[i*dst.Stride+j] = h
+				x = h.Float32()
+			} else {
+				dst.F32[i*dst.Stride+j] = x
+			}
+			finite = finite && isFinite(x)
+		}
+	}
+	return finite
+}
+
 func testStore(t *testing.T, e micro.Elementwise, m *arena) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, cols := range lengths {
@@ -120,31 +145,14 @@ func testStore(t *testing.T, e micro.Elementwise, m *arena) {
 				default:
 					dst.F32 = m.put(1, mix.Slice(rng, tensor.F32, size))
 				}
-				want16, want32, finite := slices.Clone(dst.F16), slices.Clone(dst.F32), true
-				for i := range rows {
-					for j := range cols {
-						x := float32(src[i*stride+j] * ep.Scale)
-						if ep.Bias != nil {
-							x += ep.Bias[j]
-						}
-						if ep.ReLU && x <= 0 {
-							x = 0
-						}
-						if half {
-							h := fp16.FromFloat32(x)
-							want16[i*dstStride+j] = h
-							x = h.Float32()
-						} else {
-							want32[i*dst.Stride+j] = x
-						}
-						finite = finite && isFinite(x)
-					}
-				}
+				want := dst
+				want.F16, want.F32 = slices.Clone(dst.F16), slices.Clone(dst.F32)
+				finite := storeReference(want, src, stride, ep)
 				if got := e.Store(dst, src, stride, ep); got != finite {
 					t.Fatalf("%s: %d×%d, form %d: finite is %v, want %v", mix.Name, rows, cols, form, got, finite)
 				}
-				compareF16(t, dst.F16, want16, "%s: %d×%d, form %d, %+v", mix.Name, rows, cols, form, ep)
-				compareF32(t, dst.F32, want32, "%s: %d×%d, form %d, %+v", mix.Name, rows, cols, form, ep)
+				compareF16(t, dst.F16, want.F16, "%s: %d×%d, form %d, %+v", mix.Name, rows, cols, form, ep)
+				compareF32(t, dst.F32, want.F32, "%s: %d×%d, form %d, %+v", mix.Name, rows, cols, form, ep)
 			}
 		}
 	}

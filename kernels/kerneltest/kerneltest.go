@@ -45,7 +45,8 @@ func Run(t *testing.T, kernels []micro.Kernel) {
 			t.Run("edges", func(t *testing.T) { testEdges(t, k) })
 			t.Run("bounds", func(t *testing.T) { testBounds(t, k) })
 			t.Run("thin", func(t *testing.T) { testThin(t, k) })
-			t.Run("direct", func(t *testing.T) { testDirect(t, k) })
+			t.Run("widen", func(t *testing.T) { testWiden(t, k) })
+			t.Run("finish", func(t *testing.T) { testFinish(t, k) })
 			t.Run("pack", func(t *testing.T) { testPack(t, k) })
 		})
 	}
@@ -77,6 +78,7 @@ var depths = []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 15, 16, 17, 31, 32, 33, 64,
 type tile struct {
 	depth, rows, cols int
 	byColumn          bool // A lies column after column
+	beside            bool // the panels of B lie side by side, as in a matrix, not one after the other
 	gap               int  // elements between the rows of A, or columns, and between those of B and C
 	accumulate        bool
 }
@@ -94,13 +96,32 @@ func (x tile) strides() (aRow, aCol, n int) {
 	return aRow, 1, (x.rows-1)*aRow + x.depth
 }
 
-// operands returns values for A and B: those between the rows are NaN, which
-// would show in the result.
-func (x tile) operands(rng *rand.Rand, mix Mix, k micro.Kernel) (a, b []float32) {
-	aRow, aCol, n := x.strides()
-	a = spread(mix.Slice(rng, k.Operands, x.rows*x.depth), x.depth, n, aRow, aCol)
-	b = spread(mix.Slice(rng, k.Operands, x.depth*k.NR), k.NR, max((x.depth-1)*(k.NR+x.gap)+k.NR, 0), k.NR+x.gap, 1)
-	return a, b
+// call returns the call, but for C, with values for A and B: those between the
+// rows are NaN, which would show in the result.
+func (x tile) call(rng *rand.Rand, mix Mix, k micro.Kernel) micro.Call {
+	aRow, aCol, sizeA := x.strides()
+	panels := (x.cols + k.NR - 1) / k.NR
+	width := panels * k.NR
+	bRow, bPanel := k.NR+x.gap, x.depth*(k.NR+x.gap)
+	if x.beside {
+		bRow, bPanel = width+x.gap, k.NR
+	}
+	c := micro.Call{
+		K: x.depth, ARow: aRow, ACol: aCol, BRow: bRow, BPanel: bPanel,
+		LDC: x.cols + x.gap, Rows: x.rows, Cols: x.cols, Accumulate: x.accumulate,
+	}
+	c.A = spread(mix.Slice(rng, k.Operands, x.rows*x.depth), x.depth, sizeA, aRow, aCol)
+	if x.depth > 0 {
+		c.B = make([]float32, (panels-1)*bPanel+(x.depth-1)*bRow+k.NR)
+	}
+	for i := range c.B {
+		c.B[i] = float32(math.NaN())
+	}
+	for i, v := range mix.Slice(rng, k.Operands, x.depth*width) {
+		p, j := i/width, i%width
+		c.B[j/k.NR*bPanel+p*bRow+j%k.NR] = v
+	}
+	return c
 }
 
 // spread puts rows of so many values at two strides into n elements, which are
@@ -120,34 +141,32 @@ func spread(values []float32, width, n, row, col int) []float32 {
 // matrix whose other elements must stay as they are.
 func (x tile) check(t *testing.T, rng *rand.Rand, mix Mix, k micro.Kernel) {
 	t.Helper()
-	aRow, aCol, _ := x.strides()
-	ldc := x.cols + x.gap
-	a, b := x.operands(rng, mix, k)
-	c := mix.Slice(rng, tensor.F32, (x.rows+1)*ldc)
-	want := slices.Clone(c)
-	x.reference(k, a, b, want, ldc)
-	k.Func(x.depth, a, aRow, aCol, b, k.NR+x.gap, c, ldc, x.rows, x.cols, x.accumulate)
-	for i := range c {
-		if !Same(c[i], want[i]) {
+	c := x.call(rng, mix, k)
+	c.C = mix.Slice(rng, tensor.F32, (x.rows+1)*c.LDC)
+	want := c
+	want.C = slices.Clone(c.C)
+	reference(k, want)
+	k.Func(c)
+	for i, got := range c.C {
+		if !Same(got, want.C[i]) {
 			t.Fatalf("%+v: C[%d,%d] = %g (%#08x), want %g (%#08x)", x,
-				i/ldc, i%ldc, c[i], math.Float32bits(c[i]), want[i], math.Float32bits(want[i]))
+				i/c.LDC, i%c.LDC, got, math.Float32bits(got), want.C[i], math.Float32bits(want.C[i]))
 		}
 	}
 }
 
 // reference is the loop of package micro's documentation.
-func (x tile) reference(k micro.Kernel, a, b, c []float32, ldc int) {
-	aRow, aCol, _ := x.strides()
-	for i := range x.rows {
-		for j := range x.cols {
+func reference(k micro.Kernel, x micro.Call) {
+	for i := range x.Rows {
+		for j := range x.Cols {
 			var acc float32
-			if x.accumulate {
-				acc = c[i*ldc+j]
+			if x.Accumulate {
+				acc = x.C[i*x.LDC+j]
 			}
-			for p := range x.depth {
-				acc = MulAdd(k.Operands, a[i*aRow+p*aCol], b[p*(k.NR+x.gap)+j], acc)
+			for p := range x.K {
+				acc = MulAdd(k.Operands, x.A[i*x.ARow+p*x.ACol], x.B[j/k.NR*x.BPanel+p*x.BRow+j%k.NR], acc)
 			}
-			c[i*ldc+j] = acc
+			x.C[i*x.LDC+j] = acc
 		}
 	}
 }
@@ -155,29 +174,33 @@ func (x tile) reference(k micro.Kernel, a, b, c []float32, ldc int) {
 // testValues takes whole tiles, at every depth.
 func testValues(t *testing.T, k micro.Kernel, mix Mix) {
 	rng := rand.New(rand.NewPCG(1, uint64(k.MR*1000+k.NR)))
-	for _, depth := range depths {
+	for n, depth := range depths {
 		for _, gap := range []int{0, 1, 13} {
 			for _, accumulate := range []bool{false, true} {
 				for _, byColumn := range []bool{false, true} {
-					tile{depth, k.MR, k.NR, byColumn, gap, accumulate}.check(t, rng, mix, k)
+					tile{depth, k.MR, (1 + n%2) * k.NR, byColumn, n%4 > 1, gap, accumulate}.check(t, rng, mix, k)
 				}
 			}
 		}
 	}
 }
 
-// testEdges takes every number of columns, and every number of rows that can be
-// left of several tiles.
+// testEdges takes every number of rows that can be left of several tiles, and
+// every number of columns that can be left of a panel or two.
 func testEdges(t *testing.T, k micro.Kernel) {
 	rng := rand.New(rand.NewPCG(4, uint64(k.MR*1000+k.NR)))
 	for rows := 1; rows <= 3*k.MR; rows++ {
-		for cols := 1; cols <= k.NR; cols++ {
+		for cols := 1; cols <= 2*k.NR+1; cols++ {
 			for _, accumulate := range []bool{false, true} {
 				for _, byColumn := range []bool{false, true} {
-					tile{1 + rng.IntN(20), rows, cols, byColumn, rng.IntN(3), accumulate}.check(t, rng, Mixes[0], k)
+					tile{1 + rng.IntN(20), rows, cols, byColumn, rng.IntN(2) == 1, rng.IntN(3), accumulate}.check(t, rng, Mixes[0], k)
 				}
 			}
 		}
+	}
+	// More columns than a byte counts, or a register has bits.
+	for _, panels := range []int{7, 8, 9, 33} {
+		tile{depth: 3, rows: k.MR + 1, cols: panels*k.NR - 1}.check(t, rng, Mixes[0], k)
 	}
 }
 
@@ -185,23 +208,25 @@ func testEdges(t *testing.T, k micro.Kernel) {
 // the beginning, where the next byte is not mapped: a stray read is a fault.
 func testBounds(t *testing.T, k micro.Kernel) {
 	rng := rand.New(rand.NewPCG(2, 3))
+	guarded := func(values []float32, atEnd bool) []float32 {
+		s := Guarded[float32](t, len(values), atEnd)
+		copy(s, values)
+		return s
+	}
 	for _, atEnd := range []bool{true, false} {
 		for n, depth := range depths {
 			for _, byColumn := range []bool{false, true} {
-				x := tile{depth: depth, rows: 2*k.MR - n%(2*k.MR), cols: k.NR - n%min(k.NR, 7), byColumn: byColumn, gap: 3}
-				aRow, aCol, _ := x.strides()
-				ldc := x.cols + x.gap
-				valuesA, valuesB := x.operands(rng, Mixes[0], k)
-				a := Guarded[float32](t, len(valuesA), atEnd)
-				b := Guarded[float32](t, len(valuesB), atEnd)
-				c := Guarded[float32](t, (x.rows-1)*ldc+x.cols, atEnd)
-				copy(a, valuesA)
-				copy(b, valuesB)
-				want := slices.Clone(c)
-				for _, x.accumulate = range []bool{false, true} {
-					x.reference(k, a, b, want, ldc)
-					k.Func(depth, a, aRow, aCol, b, k.NR+x.gap, c, ldc, x.rows, x.cols, x.accumulate)
-					if !slices.EqualFunc(c, want, Same) {
+				x := tile{depth: depth, rows: 2*k.MR - n%(2*k.MR), cols: 2*k.NR - n%min(k.NR, 7), byColumn: byColumn, beside: n%2 == 1, gap: 3}
+				c := x.call(rng, Mixes[0], k)
+				c.A, c.B = guarded(c.A, atEnd), guarded(c.B, atEnd)
+				c.C = Guarded[float32](t, (x.rows-1)*c.LDC+x.cols, atEnd)
+				want := c
+				want.C = slices.Clone(c.C)
+				for _, accumulate := range []bool{false, true} {
+					c.Accumulate, want.Accumulate = accumulate, accumulate
+					reference(k, want)
+					k.Func(c)
+					if !slices.EqualFunc(c.C, want.C, Same) {
 						t.Fatalf("%+v: the results differ at a page boundary", x)
 					}
 				}
@@ -224,12 +249,79 @@ func testThin(t *testing.T, k micro.Kernel) {
 	})
 }
 
-// testDirect takes every number of rows that can be left of several tiles.
-func testDirect(t *testing.T, k micro.Kernel) {
-	if k.Direct == nil {
+// testWiden takes every number of rows that can be left of several tiles, and
+// looks at the panels that are left behind.
+func testWiden(t *testing.T, k micro.Kernel) {
+	cols := []int{k.NR, 2 * k.NR, 3 * k.NR}
+	mem := Guarded[float32](t, slices.Max(cols)*slices.Max(unpackedDepths), true)
+	testUnpacked(t, k, 3*k.MR, cols, []bool{false, true}, func(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+		panels := mem[len(mem)-b.Rows*b.Cols:]
+		before := mem[:len(mem)-b.Rows*b.Cols]
+		for i := range mem {
+			mem[i] = 0.125
+		}
+		k.Widen(micro.Call{
+			K: b.Rows, A: a, ARow: aRow, ACol: aCol, B: panels, BRow: k.NR, BPanel: b.Rows * k.NR,
+			C: c, LDC: ldc, Rows: rows, Cols: b.Cols, Accumulate: accumulate,
+		}, b)
+		for i, got := range panels {
+			p, j := i/k.NR%b.Rows, i/k.NR/b.Rows*k.NR+i%k.NR
+			if want := element(b, p, j); !Same(got, want) {
+				t.Fatalf("%d×%d: B[%d,%d] is left as %g, want %g", b.Rows, b.Cols, p, j, got, want)
+			}
+		}
+		if slices.ContainsFunc(before, func(x float32) bool { return x != 0.125 }) {
+			t.Fatalf("%d×%d: wrote before the panels", b.Rows, b.Cols)
+		}
+	})
+}
+
+// testFinish takes every number of rows that can be left of several tiles, and
+// every epilogue.
+func testFinish(t *testing.T, k micro.Kernel) {
+	if k.Finish == nil {
 		return
 	}
-	testUnpacked(t, k, 3*k.MR, []int{k.NR}, []bool{false, true}, k.Direct)
+	const mostPanels, gap = 2, 3
+	for _, atEnd := range []bool{true, false} {
+		mem := Guarded[fp16.Float16](t, 3*k.MR*(mostPanels*k.NR+gap), atEnd)
+		memBias := Guarded[float32](t, mostPanels*k.NR, atEnd)
+		for n, mix := range Mixes {
+			rng := rand.New(rand.NewPCG(8, uint64(n)))
+			for rows := 1; rows <= 3*k.MR; rows++ {
+				for form := range 1 << 3 {
+					x := tile{
+						depth: depths[rng.IntN(12)], rows: rows, cols: (1 + rng.IntN(mostPanels)) * k.NR, byColumn: rng.IntN(2) == 1,
+						beside: rng.IntN(2) == 1, gap: rng.IntN(gap + 1), accumulate: form&1 != 0,
+					}
+					c := x.call(rng, mix, k)
+					c.C = mix.Slice(rng, tensor.F32, x.rows*c.LDC)
+					sums := c
+					sums.C = slices.Clone(c.C)
+					reference(k, sums)
+					e := micro.Epilogue{Scale: []float32{1, 0.3, 4096}[rng.IntN(3)], ReLU: form&2 != 0}
+					if form&4 != 0 {
+						e.Bias = guardedEnd(memBias, x.cols, atEnd)
+						copy(e.Bias, mix.Slice(rng, tensor.F32, x.cols))
+					} else if !e.ReLU && rng.IntN(2) == 1 {
+						e.Scale = 1 // nothing to do but to convert
+					}
+					dst := tensor.Matrix{Rows: rows, Cols: x.cols, Stride: x.cols + rng.IntN(gap+1)}
+					dst.F16 = guardedEnd(mem, (rows-1)*dst.Stride+x.cols, atEnd)
+					copy(dst.F16, mix.Half(rng, len(dst.F16)))
+					want := dst
+					want.F16 = slices.Clone(dst.F16)
+					finite := storeReference(want, sums.C, c.LDC, e)
+					before := slices.Clone(c.C)
+					if got := k.Finish(c, dst, e); got != finite {
+						t.Fatalf("%s: %+v, %+v: finite is %v, want %v", mix.Name, x, e, got, finite)
+					}
+					compareF16(t, dst.F16, want.F16, "%s: %+v, %+v", mix.Name, x, e)
+					compareF32(t, c.C, before, "%s: %+v: C, which is not to be written", mix.Name, x)
+				}
+			}
+		}
+	}
 }
 
 // testUnpacked checks a product with a B that is read where it is, in memory

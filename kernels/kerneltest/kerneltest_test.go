@@ -16,59 +16,71 @@ import (
 // faults are kernels with one mistake each. The suite must fail every one:
 // a suite that passes them proves nothing about the others.
 var faults = map[string]func(right micro.Kernel) micro.Kernel{
-	"splits k over two accumulators": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-			half := depth / 2
-			right(half, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
-			if depth == 0 {
+	"splits k over two accumulators": with(func(right func(micro.Call)) func(micro.Call) {
+		return func(x micro.Call) {
+			half := x.K / 2
+			first, second := x, x
+			first.K = half
+			right(first)
+			if x.K == 0 {
 				return
 			}
-			rest := make([]float32, rows*cols)
-			right(depth-half, a[half*aCol:], aRow, aCol, b[half*bRow:], bRow, rest, cols, rows, cols, false)
-			for i := range rows {
-				for j := range cols {
-					c[i*ldc+j] += rest[i*cols+j]
+			second.K, second.A, second.B = x.K-half, x.A[half*x.ACol:], x.B[half*x.BRow:]
+			second.C, second.LDC, second.Accumulate = make([]float32, x.Rows*x.Cols), x.Cols, false
+			right(second)
+			for i := range x.Rows {
+				for j := range x.Cols {
+					x.C[i*x.LDC+j] += second.C[i*x.Cols+j]
 				}
 			}
 		}
 	}),
-	"writes between the rows": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(depth, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
-			if ldc > cols {
-				c[cols] = 0
+	"writes between the rows": with(func(right func(micro.Call)) func(micro.Call) {
+		return func(x micro.Call) {
+			right(x)
+			if x.LDC > x.Cols {
+				x.C[x.Cols] = 0
 			}
 		}
 	}),
-	"writes a whole tile at the edge": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(depth, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
-			if cols < 4 && ldc > cols {
-				c[cols] = 0
+	"writes a whole tile at the edge": with(func(right func(micro.Call)) func(micro.Call) {
+		return func(x micro.Call) {
+			right(x)
+			if x.Cols%4 != 0 && x.LDC > x.Cols {
+				x.C[x.Cols] = 0
 			}
 		}
 	}),
-	"forgets the last step": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(max(depth-1, 0), a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
+	"forgets the last step": with(func(right func(micro.Call)) func(micro.Call) {
+		return func(x micro.Call) {
+			x.K = max(x.K-1, 0)
+			right(x)
 		}
 	}),
-	"takes A to be packed": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(depth, append(a, make([]float32, depth*rows)...), 1, rows, b, bRow, c, ldc, rows, cols, accumulate)
+	"takes A to be packed": with(func(right func(micro.Call)) func(micro.Call) {
+		return func(x micro.Call) {
+			x.A, x.ARow, x.ACol = append(x.A, make([]float32, x.K*x.Rows)...), 1, x.Rows
+			right(x)
 		}
 	}),
-	"takes B to be packed": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-			right(depth, a, aRow, aCol, b, 4, c, ldc, rows, cols, accumulate)
+	"takes the rows of B to lie together": with(func(right func(micro.Call)) func(micro.Call) {
+		return func(x micro.Call) {
+			x.BRow = 4
+			right(x)
 		}
 	}),
-	"reads past the panel": with(func(right kernelFunc) kernelFunc {
-		return func(depth int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-			if depth > 0 {
-				readPast(b)
+	"takes the panels of B to lie together": with(func(right func(micro.Call)) func(micro.Call) {
+		return func(x micro.Call) {
+			x.BPanel = 4 * x.K
+			right(x)
+		}
+	}),
+	"reads past the panel": with(func(right func(micro.Call)) func(micro.Call) {
+		return func(x micro.Call) {
+			if x.K > 0 {
+				readPast(x.B)
 			}
-			right(depth, a, aRow, aCol, b, bRow, c, ldc, rows, cols, accumulate)
+			right(x)
 		}
 	}),
 	"rounds fp32 products": func(k micro.Kernel) micro.Kernel {
@@ -97,10 +109,27 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 		return k
 	},
 	"takes an unpacked B to be dense": func(k micro.Kernel) micro.Kernel {
-		k.Direct = func(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
-			panel := make([]float32, b.Rows*k.NR)
-			k.Pack(panel, k.NR, tensor.Matrix{F16: b.F16, Rows: b.Rows, Cols: b.Cols, Stride: b.Cols})
-			k.Func(b.Rows, a, aRow, aCol, panel, k.NR, c, ldc, rows, b.Cols, accumulate)
+		right := k.Widen
+		k.Widen = func(c micro.Call, b tensor.Matrix) {
+			b.Stride = b.Cols
+			right(c, b)
+		}
+		return k
+	},
+	"leaves nothing of an unpacked B": func(k micro.Kernel) micro.Kernel {
+		right := k.Widen
+		k.Widen = func(c micro.Call, b tensor.Matrix) {
+			c.B = make([]float32, len(c.B))
+			right(c, b)
+		}
+		return k
+	},
+	"finishes before the bias": func(k micro.Kernel) micro.Kernel {
+		k.Finish = func(c micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
+			c.C = append([]float32(nil), c.C...)
+			k.Func(c)
+			e.Bias = nil
+			return generic.Elementwise[0].Store(dst, c.C, c.LDC, e)
 		}
 		return k
 	},
@@ -126,10 +155,8 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	},
 }
 
-type kernelFunc = func(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool)
-
 // with makes a fault of a kernel's Func.
-func with(wrong func(right kernelFunc) kernelFunc) func(micro.Kernel) micro.Kernel {
+func with(wrong func(right func(micro.Call)) func(micro.Call)) func(micro.Kernel) micro.Kernel {
 	return func(k micro.Kernel) micro.Kernel {
 		k.Func = wrong(k.Func)
 		return k

@@ -11,19 +11,24 @@ import (
 func Example() {
 	dot := micro.Kernel{
 		Name: "f16f32acc-1x1-example", Tier: "example", Operands: tensor.F16, MR: 1, NR: 1, Supported: true,
-		Func: func(k int, a []float32, _, aCol int, b []float32, bRow int, c []float32, _, _, _ int, accumulate bool) {
-			acc := float32(0)
-			if accumulate {
-				acc = c[0]
+		Func: func(x micro.Call) {
+			for j := range x.Cols { // panels of one column
+				acc := float32(0)
+				if x.Accumulate {
+					acc = x.C[j]
+				}
+				for p := range x.K {
+					acc += float32(x.A[p*x.ACol] * x.B[j*x.BPanel+p*x.BRow])
+				}
+				x.C[j] = acc
 			}
-			for p := range k {
-				acc += float32(a[p*aCol] * b[p*bRow])
-			}
-			c[0] = acc
 		},
 	}
 	c := []float32{100}
-	dot.Func(3, []float32{1, 2, 3}, 3, 1, []float32{4, 5, 6}, 1, c, 1, 1, 1, true)
+	dot.Func(micro.Call{
+		K: 3, A: []float32{1, 2, 3}, ARow: 3, ACol: 1, B: []float32{4, 5, 6}, BRow: 1, BPanel: 3,
+		C: c, LDC: 1, Rows: 1, Cols: 1, Accumulate: true,
+	})
 	fmt.Println(c)
 	// Output: [132]
 }

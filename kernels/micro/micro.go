@@ -4,40 +4,42 @@
 //
 // # What a kernel does
 //
-// A kernel multiplies some rows of A by one panel of B into as many of C, MR at a
-// time, and stays with them for all of k: a tile of C in registers. The driver has widened both to float32, so that the kernel never sees a conversion
-// or a transposition, and packed B, with bRow = NR, unless it lies well as it is:
+// A kernel multiplies some rows of A by panels of B into as many rows of C. It
+// takes MR rows at a time, which stay in the L1 cache while it goes along the
+// panels, and stays with each panel for all of k: a tile of C in registers. The
+// driver has widened both operands to float32, so that the kernel never sees a
+// conversion or a transposition, and packed B, unless it lies well as it is:
 //
-//	                         ◄── NR ──►
-//	                       ┌────────────┐
-//	                    k  │ b[0·bRow …]│   B panel: row p holds the NR values
-//	                    │  │ b[1·bRow …]│   that step p multiplies
-//	                    ▼  │     ⋮      │
-//	                       └────────────┘
+//	                         ◄── NR ──►   ◄── NR ──►
+//	                       ┌────────────┬────────────┬──
+//	                    k  │ B[0·BRow …]│ B[BPanel   │    panels of B: row p holds
+//	                    │  │ B[1·BRow …]│  +0·BRow …]│    the NR values that step p
+//	                    ▼  │     ⋮      │     ⋮      │    multiplies
+//	                       └────────────┴────────────┴──
 //	         k ──►
-//	 ▲   ┌─────────────┐   ┌────────────┐
-//	rows │ a[i·aRow +  │   │ c[0·ldc …] │   C: rows of cols ≤ NR values,
-//	 │   │   p·aCol]   │   │ c[1·ldc …] │   in the caller's matrix
-//	 ▼   └─────────────┘   └────────────┘
-//	                        ◄── cols ──►
+//	 ▲   ┌─────────────┐   ┌────────────┬────────────┬──
+//	rows │ A[i·ARow +  │   │ C[0·LDC …] │ C[NR …]    │    C: in the caller's matrix
+//	 │   │   p·ACol]   │   │ C[1·LDC …] │            │
+//	 ▼   └─────────────┘   └────────────┴────────────┴──
+//	                        ◄─────── cols ────────────
 //
 // A is read through two strides, one of which is 1: it lies row after row
-// (aCol = 1), which is how a matrix that is not transposed arrives, or column
-// after column (aRow = 1), which is how a transposed one does. Neither has to
+// (ACol = 1), which is how a matrix that is not transposed arrives, or column
+// after column (ARow = 1), which is how a transposed one does. Neither has to
 // be turned.
 //
 // In Go, and this loop is the definition:
 //
-//	for i := range rows {
-//		for j := range cols {
+//	for i := range Rows {
+//		for j := range Cols {
 //			acc := float32(0)
-//			if accumulate {
-//				acc = c[i*ldc+j]
+//			if Accumulate {
+//				acc = C[i*LDC+j]
 //			}
-//			for p := range k {
-//				acc = fma(a[i*aRow+p*aCol], b[p*bRow+j], acc)
+//			for p := range K {
+//				acc = fma(A[i*ARow+p*ACol], B[j/NR*BPanel+p*BRow+j%NR], acc)
 //			}
-//			c[i*ldc+j] = acc
+//			C[i*LDC+j] = acc
 //		}
 //	}
 //
@@ -52,15 +54,15 @@
 //     addition gives the same bits and either may be used.
 //   - Specials. Subnormals are neither flushed on input nor on output.
 //     Infinities follow IEEE 754. A NaN result may be any NaN.
-//   - Bounds. It reads the elements of a that the loop names, NR values of
-//     each row of the panel, the columns beyond cols included, and, where
-//     accumulate is set, the elements of c that the loop names; it writes these
+//   - Bounds. It reads the elements of A that the loop names, NR values of
+//     each row of each panel, those of the last beyond Cols included, and, where
+//     Accumulate is set, the elements of C that the loop names; it writes these
 //     and nothing else, not even between the rows.
-//   - k ≥ 0; k = 0 stores zeros or leaves c as it is. rows ≥ 1,
-//     1 ≤ cols ≤ NR, ldc ≥ cols, bRow ≥ NR, aRow and aCol ≥ 1. No alignment is
-//     promised beyond that of float32. c overlaps neither a nor b.
-//   - Time. Go cannot preempt assembly. The driver keeps k and rows small enough
-//     that a call takes some tens of microseconds.
+//   - K ≥ 0; K = 0 stores zeros or leaves C as it is. Rows and Cols ≥ 1,
+//     LDC ≥ Cols, BRow ≥ NR, ARow and ACol ≥ 1. No alignment is promised beyond
+//     that of float32. C overlaps neither A nor B.
+//   - Time. Go cannot preempt assembly. The driver keeps K, Rows and Cols small
+//     enough that a call takes some tens of microseconds.
 //
 // # Packing
 //
@@ -69,6 +71,20 @@
 package micro
 
 import "github.com/halfgrad/halfgrad/tensor"
+
+// Call is what a kernel is asked to do, as the package documentation defines it.
+type Call struct {
+	K          int
+	A          []float32
+	ARow, ACol int // elements from a row of A to the next, and from a column
+	B          []float32
+	BRow       int // elements from a row of a panel of B to the next
+	BPanel     int // and from a panel to the next
+	C          []float32
+	LDC        int // elements from a row of C to the next
+	Rows, Cols int // of C
+	Accumulate bool
+}
 
 // Kernel is a GEMM kernel: a value that says what it is, where it runs and how
 // to call it.
@@ -93,14 +109,19 @@ type Kernel struct {
 	Supported bool
 
 	// Func is the kernel itself, as the package documentation defines it.
-	Func func(k int, a []float32, aRow, aCol int, b []float32, bRow int, c []float32, ldc, rows, cols int, accumulate bool)
+	Func func(Call)
 
-	// Direct is Func for a B that is not transposed, of NR columns, read where it
-	// is and widened on the way. It is nil in tiers that have no such kernel.
-	Direct func(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)
+	// Widen is Func for a B that has not been packed yet: a matrix of K rows, whole
+	// panels of columns, and the operands' type, which is not transposed. It is read
+	// where it is, widened on the way, and left packed in Call.B, whose BRow is NR
+	// and BPanel K·NR, for the rows that follow. That costs less than packing.
+	Widen func(c Call, b tensor.Matrix)
 
-	// DirectRows is up to how many rows Direct is better than packing B.
-	DirectRows int
+	// Finish is Func for whole panels and the end of a product: the sums do not go
+	// to Call.C, which is only read, where Accumulate is set, but to dst, of fp16,
+	// not transposed and as large, as [Elementwise.Store] makes it of them. It is nil
+	// in tiers that have no such kernel.
+	Finish func(c Call, dst tensor.Matrix, e Epilogue) (finite bool)
 
 	// Thin multiplies a few rows by a whole matrix, which it reads where it is,
 	// once for all of up to eight rows, and widens on the way: no packing would
