@@ -59,6 +59,10 @@ func (e *Engine) Gemm(g GemmArgs) (finite bool) {
 		p.C, p.A, p.B, p.n = g.C.T(), g.B.T(), g.A.T(), g.C.Rows
 	}
 	p.byRow = g.C.Trans
+	p.turned = e.turns(g)
+	if p.turned {
+		p.C, p.A, p.B, p.n = g.C.T(), g.B.T(), g.A.T(), g.C.Rows
+	}
 	p.elementwise = &e.elementwise
 	p.plan = e.plan(g.A.DType())
 	p.overflow.Store(false)
@@ -75,6 +79,20 @@ func (e *Engine) Gemm(g GemmArgs) (finite bool) {
 	finite = !p.overflow.Load()
 	e.products.put(p)
 	return finite
+}
+
+// turns returns whether the transpose of a narrow C is computed instead: a kernel
+// broadcasts the elements of A, and those of B fill its vectors, so that it is
+// better for B to be the one that is wide. Turning A into panels costs as much as
+// is gained where C is not much narrower than a vector; a transposed A has not to
+// be turned.
+func (e *Engine) turns(g GemmArgs) bool {
+	nr := e.plan(g.A.DType()).kernel.NR
+	most := nr * 3 / 8
+	if g.A.Trans {
+		most = nr / 2
+	}
+	return g.C.Cols <= most && g.C.Rows >= 2*nr && !g.C.Trans && !g.Accumulate && g.Packed == nil
 }
 
 func (g *GemmArgs) check() error {
@@ -122,8 +140,9 @@ const mostCols = 1 << 11
 // product is one call of Gemm under way: what its threads share. Products are
 // used again, with the memory they hold.
 type product struct {
-	GemmArgs // C is not transposed
+	GemmArgs // C is not transposed, unless it is turned
 	n, k     int
+	turned   bool // C's transpose is computed; Bias has a value for each row then too
 	byRow    bool // Bias has a value for each row, not for each column
 
 	*plan
@@ -313,12 +332,13 @@ func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 		x.A = own.a
 		return
 	}
-	x.ARow, x.ACol = 1, aBand
-	if r%aBand == 0 {
-		own.a = grow(own.a, aBand*x.K)
-		p.kernel.Pack(own.a, aBand, p.A.Block(i+r, k0, min(aBand, rows-r), x.K).T())
+	band := min(aBand, roundUp(rows, 16))
+	x.ARow, x.ACol = 1, band
+	if r%band == 0 {
+		own.a = grow(own.a, band*x.K)
+		p.kernel.Pack(own.a, band, p.A.Block(i+r, k0, min(band, rows-r), x.K).T())
 	}
-	x.A = own.a[min(r%aBand, len(own.a)):]
+	x.A = own.a[min(r%band, len(own.a)):]
 }
 
 // multiplyStrip multiplies a strip of A by a block of B. The first strip of a task
@@ -376,7 +396,7 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 // multiplyPanels multiplies by panels of B that are ready.
 func (p *product) multiplyPanels(s strip, own *workspace) {
 	whole := roundDown(s.Cols, p.kernel.NR)
-	if !s.last || p.kernel.Finish == nil || p.C.F16 == nil || whole == 0 || p.byRow && p.Bias != nil {
+	if !s.last || p.kernel.Finish == nil || p.C.F16 == nil || p.turned || whole == 0 || p.byRow && p.Bias != nil {
 		p.kernel.Func(s.Call)
 		p.finish(s, own)
 		return
@@ -441,7 +461,7 @@ func (p *thin) do(task int, own *workspace) {
 // tile would share few sets of the L1 cache, once for each block of k. Else it is
 // memory, with rows so far apart; the first time C's values go there.
 func (p *product) sums(c tensor.Matrix, memory []float32, stride int, first bool) tensor.Matrix {
-	if c.F32 != nil && (c.Stride%1024 != 0 || p.k <= p.kc) {
+	if c.F32 != nil && !p.turned && (c.Stride%1024 != 0 || p.k <= p.kc) {
 		return c
 	}
 	sums := tensor.Matrix{F32: memory, Rows: c.Rows, Cols: c.Cols, Stride: stride}
@@ -459,12 +479,23 @@ func (p *product) finish(s strip, own *workspace) {
 		return
 	}
 	c := p.C.Block(s.i, s.j, s.Rows, s.Cols)
+	if p.turned {
+		own.turned = grow(own.turned, s.Rows*s.Cols)
+		sums := tensor.Matrix{F32: s.C, Rows: s.Rows, Cols: s.Cols, Stride: s.LDC}
+		p.kernel.Pack(own.turned, s.Rows, sums.T())
+		c, s.C, s.LDC = c.T(), own.turned, s.Rows
+		s.i, s.j, s.Rows, s.Cols = s.j, s.i, s.Cols, s.Rows
+	}
 	if c.F32 != nil && &c.F32[0] == &s.C[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
 		return // nothing is left to do
 	}
 	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}
 	if p.Bias != nil && !p.byRow {
 		e.Bias = p.Bias[s.j : s.j+s.Cols]
+	}
+	if p.Bias == nil && c.Stride == s.Cols && s.LDC == s.Cols && s.Rows*s.Cols <= micro.MostElements { // it might as well be one row
+		s.Rows, s.Cols = 1, s.Rows*s.Cols
+		c.Rows, c.Cols = s.Rows, s.Cols
 	}
 	rows := max(micro.MostElements/s.Cols, 1) // of a call
 	if p.Bias != nil && p.byRow {

@@ -170,10 +170,11 @@ func (c *crew) wait(seen uint64) uint64 {
 
 // workspace is the memory that one thread needs for one job.
 type workspace struct {
-	a    []float32 // a block of A
-	b    []float32 // a panel of B
-	sums []float32 // a block of C, where that is fp16
-	bias []float32 // a row of one value
+	a      []float32 // a block of A
+	b      []float32 // a panel of B
+	sums   []float32 // a block of C, where that is fp16
+	bias   []float32 // a row of one value
+	turned []float32 // the sums of a block of C, turned
 }
 
 // pool keeps the values that nobody is using, so that after the first few

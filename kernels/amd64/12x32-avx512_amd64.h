@@ -46,6 +46,16 @@
 	ADDQ ACOL, A6;                                           \
 	ROWS3(A9, Z29, Z30, Z31, Z18, Z19, Z20, Z21, Z22, Z23);  \
 	ADDQ ACOL, A9
+#define STEP10 \
+	LOADB; ADDQ BROW, B; \
+	ROWS3(A, Z26, Z27, Z28, Z0, Z1, Z2, Z3, Z4, Z5);         \
+	ADDQ ACOL, A;                                            \
+	ROWS3(A3, Z29, Z30, Z31, Z6, Z7, Z8, Z9, Z10, Z11);      \
+	ADDQ ACOL, A3;                                           \
+	ROWS3(A6, Z26, Z27, Z28, Z12, Z13, Z14, Z15, Z16, Z17);  \
+	ADDQ ACOL, A6;                                           \
+	ROW((A9), Z29, Z18, Z19);                                \
+	ADDQ ACOL, A9
 #define STEP8 \
 	LOADB; ADDQ BROW, B; \
 	ROWS3(A, Z26, Z27, Z28, Z0, Z1, Z2, Z3, Z4, Z5);         \
@@ -55,6 +65,12 @@
 	ROW((A6), Z26, Z12, Z13);                                \
 	ROW((A6)(AROW*1), Z27, Z14, Z15);                        \
 	ADDQ ACOL, A6
+#define STEP6 \
+	LOADB; ADDQ BROW, B; \
+	ROWS3(A, Z26, Z27, Z28, Z0, Z1, Z2, Z3, Z4, Z5);         \
+	ADDQ ACOL, A;                                            \
+	ROWS3(A3, Z29, Z30, Z31, Z6, Z7, Z8, Z9, Z10, Z11);      \
+	ADDQ ACOL, A3
 #define STEP4 \
 	LOADB; ADDQ BROW, B; \
 	ROWS3(A, Z26, Z27, Z28, Z0, Z1, Z2, Z3, Z4, Z5);         \
@@ -85,6 +101,13 @@
 	ROWS3N(A3, Z6, Z8, Z10);   \
 	ROWS3N(A6, Z12, Z14, Z16); \
 	ROWS3N(A9, Z18, Z20, Z22)
+#define STEP10N \
+	LOADBN; ADDQ BROW, B; \
+	ROWS3N(A, Z0, Z2, Z4);             \
+	ROWS3N(A3, Z6, Z8, Z10);           \
+	ROWS3N(A6, Z12, Z14, Z16);         \
+	VFMADD231PS.BCST (A9), Z24, Z18;   \
+	ADDQ             ACOL, A9
 #define STEP8N \
 	LOADBN; ADDQ BROW, B; \
 	ROWS3N(A, Z0, Z2, Z4);                      \
@@ -92,6 +115,10 @@
 	VFMADD231PS.BCST (A6), Z24, Z12;            \
 	VFMADD231PS.BCST (A6)(AROW*1), Z24, Z14;    \
 	ADDQ             ACOL, A6
+#define STEP6N \
+	LOADBN; ADDQ BROW, B; \
+	ROWS3N(A, Z0, Z2, Z4);             \
+	ROWS3N(A3, Z6, Z8, Z10)
 #define STEP4N \
 	LOADBN; ADDQ BROW, B; \
 	ROWS3N(A, Z0, Z2, Z4);            \
@@ -124,8 +151,10 @@
 #define EACH1(DO) DO(Z0, Z1)
 #define EACH2(DO) EACH1(DO); DO(Z2, Z3)
 #define EACH4(DO) EACH2(DO); DO(Z4, Z5); DO(Z6, Z7)
-#define EACH8(DO) EACH4(DO); DO(Z8, Z9); DO(Z10, Z11); DO(Z12, Z13); DO(Z14, Z15)
-#define EACH12(DO) EACH8(DO); DO(Z16, Z17); DO(Z18, Z19); DO(Z20, Z21); DO(Z22, Z23)
+#define EACH6(DO) EACH4(DO); DO(Z8, Z9); DO(Z10, Z11)
+#define EACH8(DO) EACH6(DO); DO(Z12, Z13); DO(Z14, Z15)
+#define EACH10(DO) EACH8(DO); DO(Z16, Z17); DO(Z18, Z19)
+#define EACH12(DO) EACH10(DO); DO(Z20, Z21); DO(Z22, Z23)
 
 // The end of a tile whose sums go to C.
 #define TOC(EACH) \
@@ -226,19 +255,31 @@ store:                            \
 
 twelve: // 16 rows are better taken as twice eight
 	CMPQ rows+72(FP), $12
-	JLT  eight
+	JLT  ten
 	CMPQ rows+72(FP), $16
 	JEQ  eight
 	PASS(EACH12, STEP12, STEP12N, panel12, start12, loop12, loop12n, store12, bias12, plain12, ended12)
 	ADVANCE(12)
 	JMP  twelve
 
+ten:
+	CMPQ rows+72(FP), $10
+	JLT  eight
+	PASS(EACH10, STEP10, STEP10N, panel10, start10, loop10, loop10n, store10, bias10, plain10, ended10)
+	ADVANCE(10)
+
 eight:
 	CMPQ rows+72(FP), $8
-	JLT  four
+	JLT  six
 	PASS(EACH8, STEP8, STEP8N, panel8, start8, loop8, loop8n, store8, bias8, plain8, ended8)
 	ADVANCE(8)
 	JMP  eight
+
+six:
+	CMPQ rows+72(FP), $6
+	JLT  four
+	PASS(EACH6, STEP6, STEP6N, panel6, start6, loop6, loop6n, store6, bias6, plain6, ended6)
+	ADVANCE(6)
 
 four:
 	CMPQ rows+72(FP), $4

@@ -10,10 +10,10 @@
 // What this is not: it does not convert. Both operands are float32, widened
 // while packing, or fp32 to begin with. The code is in 12x32-avx512_amd64.h.
 //
-// Rows are taken twelve a pass; what is left as eight, four, two and one. Tiles
-// of at most 16 columns have loops of their own, with half the vectors. C is
-// loaded and stored under masks, so no column beyond cols is touched; a panel of B
-// has all 32. (A masked load takes an uop of an FMA port on AMD: with masks a
+// Rows are taken twelve a pass; what is left as ten, eight, six, four, two and
+// one. Tiles of at most 16 columns have loops of their own, with half the vectors.
+// C is loaded and stored under masks, so no column beyond cols is touched; a panel
+// of B has all 32. (A masked load takes an uop of an FMA port on AMD: with masks a
 // step of twelve rows took 25 cycles of a Zen 4, without it takes 24.2.)
 //
 // Registers
