@@ -12,7 +12,7 @@ import (
 
 // Rates are in GFLOPS. `halfgrad bench gemm` relates them to the FMA peak.
 func BenchmarkGemm(b *testing.B) {
-	for _, shape := range [][3]int{{128, 256, 784}, {128, 10, 256}, {784, 256, 128}, {256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024}, {2048, 2048, 2048}, {512, 3072, 768}, {128, 784, 256}} {
+	for _, shape := range [][3]int{{128, 256, 784}, {128, 10, 256}, {784, 256, 128}, {256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024}, {2048, 2048, 2048}, {512, 3072, 768}, {128, 784, 256}, {64, 128, 784}} {
 		m, n, k := shape[0], shape[1], shape[2]
 		for _, tier := range kernels.Supported() {
 			if tier == "generic" && m*n*k > 1<<24 {

@@ -3,6 +3,7 @@
 package amd64
 
 import (
+	"github.com/klauspost/cpuid/v2"
 	"golang.org/x/sys/cpu"
 
 	"github.com/halfgrad/halfgrad/fp16"
@@ -15,6 +16,9 @@ var (
 	hasAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 	hasAVX512 = hasAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasBMI2
 )
+
+// halves512 is whether 512-bit operations are done in two halves: on a Zen 4.
+var halves512 = cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == 0x19
 
 // Kernels are the kernels of this architecture, the fastest tier first.
 //
@@ -107,6 +111,8 @@ func thinAVX512(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows i
 				thin4F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
 			case rows-i >= 2:
 				thin2F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+			case halves512:
+				thin1F16HalvesAVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
 			default:
 				thin1F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
 			}
@@ -260,6 +266,9 @@ func thin2F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *f
 
 //go:noescape
 func thin1F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+//go:noescape
+func thin1F16HalvesAVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
 
 //go:noescape
 func thin8F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)

@@ -210,6 +210,62 @@
 #define OUT4R OUT2R; OUT1(Z2); OUT1(Z3)
 #define OUT8R OUT4R; OUT1(Z4); OUT1(Z5); OUT1(Z6); OUT1(Z7)
 
+// One row in vectors of half the width: where 512-bit operations are done in two
+// halves, as on a Zen 4, a conversion of half a vector from memory is less than half
+// the work, 0.5 cycles instead of 1.4. What takes 128 columns in a step are then 16
+// accumulators and 16 conversions, 9.5 cycles instead of 15.6. As that is faster
+// than what comes from the L3 cache, rows are asked for ahead, into the L2 cache:
+// in the L1 cache rows a multiple of 4096 bytes apart would drive each other out.
+#define STEP1Y(FULL, PART, size) \
+	VBROADCASTSS (A), Y31;       \
+	ADDQ         $4, A;          \
+	PREFETCHT1   0(B)(BROW*8); \
+	PREFETCHT1   64(B)(BROW*8); \
+	PREFETCHT1   128(B)(BROW*8); \
+	PREFETCHT1   192(B)(BROW*8); \
+	FULL(0(B), Y16);       \
+	FULL(16(B), Y17);       \
+	FULL(32(B), Y18);       \
+	FULL(48(B), Y19);       \
+	FULL(64(B), Y20);       \
+	FULL(80(B), Y21);       \
+	FULL(96(B), Y22);       \
+	FULL(112(B), Y23);      \
+	VFMADD231PS  Y16, Y31, Y0; \
+	VFMADD231PS  Y17, Y31, Y1; \
+	VFMADD231PS  Y18, Y31, Y2; \
+	VFMADD231PS  Y19, Y31, Y3; \
+	VFMADD231PS  Y20, Y31, Y4; \
+	VFMADD231PS  Y21, Y31, Y5; \
+	VFMADD231PS  Y22, Y31, Y6; \
+	VFMADD231PS  Y23, Y31, Y7; \
+	FULL(128(B), Y16);      \
+	FULL(144(B), Y17);      \
+	FULL(160(B), Y18);      \
+	FULL(176(B), Y19);      \
+	FULL(192(B), Y20);      \
+	FULL(208(B), Y21);      \
+	FULL(224(B), Y22);      \
+	FULL(240(B), Y23);      \
+	VFMADD231PS  Y16, Y31, Y8; \
+	VFMADD231PS  Y17, Y31, Y9; \
+	VFMADD231PS  Y18, Y31, Y10; \
+	VFMADD231PS  Y19, Y31, Y11; \
+	VFMADD231PS  Y20, Y31, Y12; \
+	VFMADD231PS  Y21, Y31, Y13; \
+	VFMADD231PS  Y22, Y31, Y14; \
+	VFMADD231PS  Y23, Y31, Y15; \
+	ADDQ         BROW, B
+#define EACH1Y(DO) \
+	DO(0, Y0);    DO(32, Y1);   DO(64, Y2);   DO(96, Y3);   \
+	DO(128, Y4);  DO(160, Y5);  DO(192, Y6);  DO(224, Y7);  \
+	DO(256, Y8);  DO(288, Y9);  DO(320, Y10); DO(352, Y11); \
+	DO(384, Y12); DO(416, Y13); DO(448, Y14); DO(480, Y15)
+#define INY(at, y) VMOVUPS.Z at(BX), K2, y
+#define OUTY(at, y) VMOVUPS y, at(BX)
+#define IN1Y EACH1Y(INY)
+#define OUT1Y EACH1Y(OUTY)
+
 // The loop over k of a strip, between taking its sums and leaving them.
 #define STRIP(TAKEIN, STEP, LEAVE, FULL, PART, size, loop, store) \
 	MOVQ  C, BX;              \
@@ -289,6 +345,10 @@ TEXT ·thin2F16AVX512(SB), NOSPLIT, $0-65
 // func thin1F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
 TEXT ·thin1F16AVX512(SB), NOSPLIT, $0-65
 	THIN(128, IN1S, STEP1, OUT1S, IN1R, STEP1R, OUT1R, FULLF16, PARTF16, 2, 1)
+
+// func thin1F16HalvesAVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+TEXT ·thin1F16HalvesAVX512(SB), NOSPLIT, $0-65
+	THIN(128, IN1Y, STEP1Y, OUT1Y, IN1R, STEP1R, OUT1R, FULLF16, PARTF16, 2, 1)
 
 // func thin8F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
 TEXT ·thin8F32AVX512(SB), NOSPLIT, $0-65
