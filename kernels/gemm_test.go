@@ -261,6 +261,18 @@ func TestGemmRealShapes(t *testing.T) {
 		{m: 100, n: 300, k: 900, transC: true, scale: 0.7, bias: true},
 		{m: 128, n: 256, k: 300, operands: tensor.F32, bias: true},
 		{m: 60, n: 140, k: 70, operands: tensor.F32, transA: true, gap: 5},
+		// Narrow ones, whose transpose is computed.
+		{m: 200, n: 9, k: 600, bias: true, relu: true, gap: 1},
+		{m: 300, n: 5, k: 700, transA: true, result: tensor.F32, scale: 0.7},
+		{m: 100, n: 6, k: 300, operands: tensor.F32, bias: true},
+		{m: 70, n: 1, k: 90, transB: true},
+		{m: 2000, n: 3, k: 20}, // more elements than one call takes
+		// Several blocks of everything, of whole tiles and with the rest of one.
+		{m: 144, n: 576, k: 1100, bias: true, relu: true},
+		{m: 131, n: 515, k: 600, transB: true},
+		{m: 700, n: 40, k: 530},
+		{m: 50, n: 2048, k: 40}, // rows of B that are packed beforehand
+		{m: 100, n: 70, k: 600, operands: tensor.F32, transB: true, accumulate: true},
 	} {
 		p.mix, p.seed = kerneltest.Mixes[0], uint64(i)
 		if p.operands == 0 {

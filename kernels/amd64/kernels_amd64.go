@@ -24,8 +24,8 @@ var halves512 = cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == 0x19
 //
 // FMA rounds once, so one function serves both kinds of operands.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512, Pack: packAVX512},
-	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512, Pack: packAVX512},
+	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512(halves512), Pack: packAVX512},
+	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512(halves512), Pack: packAVX512},
 	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2, Pack: packAVX2},
 	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2, Pack: packAVX2},
 }
@@ -99,36 +99,39 @@ func widenAVX2(x micro.Call, b tensor.Matrix) {
 	}
 }
 
-// thinAVX512 takes the rows eight at a time, then four, two and one.
-func thinAVX512(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
-	for i := 0; i < rows; {
-		ai, ci := first(a[min(i*aRow, len(a)):]), &c[i*ldc]
-		if b.F16 != nil {
-			switch bi := first(b.F16); {
-			case rows-i >= 8:
-				thin8F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case rows-i >= 4:
-				thin4F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case rows-i >= 2:
-				thin2F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case halves512:
-				thin1F16HalvesAVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			default:
-				thin1F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+// thinAVX512 returns the Thin of the tier. It takes the rows eight at a time, then
+// four, two and one, that by vectors of half the width if halves is set.
+func thinAVX512(halves bool) func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+	return func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+		for i := 0; i < rows; {
+			ai, ci := first(a[min(i*aRow, len(a)):]), &c[i*ldc]
+			if b.F16 != nil {
+				switch bi := first(b.F16); {
+				case rows-i >= 8:
+					thin8F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				case rows-i >= 4:
+					thin4F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				case rows-i >= 2:
+					thin2F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				case halves:
+					thin1F16HalvesAVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				default:
+					thin1F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				}
+			} else {
+				switch bi := first(b.F32); {
+				case rows-i >= 8:
+					thin8F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				case rows-i >= 4:
+					thin4F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				case rows-i >= 2:
+					thin2F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				default:
+					thin1F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
+				}
 			}
-		} else {
-			switch bi := first(b.F32); {
-			case rows-i >= 8:
-				thin8F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case rows-i >= 4:
-				thin4F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case rows-i >= 2:
-				thin2F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			default:
-				thin1F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			}
+			i += pass(rows - i)
 		}
-		i += pass(rows - i)
 	}
 }
 

@@ -406,14 +406,15 @@ func testPack(t *testing.T, k micro.Kernel) {
 		copy(floats, mix.Slice(rng, tensor.F32, most))
 		for _, rows := range packSizes {
 			for _, cols := range packSizes {
-				for _, trans := range []bool{false, true} {
+				for form := range 1 << 2 {
+					trans, half := form&1 != 0, form&2 != 0
 					stored, width := rows, cols
 					if trans {
 						stored, width = cols, rows
 					}
 					m := tensor.Matrix{Rows: rows, Cols: cols, Stride: width + rng.IntN(3), Trans: trans}
 					n := max((stored-1)*m.Stride+width, 0)
-					if k.Operands == tensor.F16 {
+					if half {
 						m.F16 = guardedEnd(halves, n, atEnd)
 					} else {
 						m.F32 = guardedEnd(floats, n, atEnd)

@@ -144,8 +144,8 @@ type Kernel struct {
 	// Here too the driver has it do no more than takes microseconds.
 	Thin func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)
 
-	// Pack copies a matrix of the operands' type, which may be transposed,
-	// widening it exactly:
+	// Pack copies a matrix of either type, which may be transposed, widening it
+	// exactly:
 	//
 	//	dst[i*stride+j] = m(i, j)   for i < m.Rows, j < m.Cols ≤ stride
 	//
