@@ -42,7 +42,7 @@ func BenchmarkBlocking(b *testing.B) {
 				continue
 			}
 			for _, blocking := range []kernels.Blocking{
-				{}, {KC: 192}, {KC: 256}, {KC: 384}, {KC: 768}, {NC: 128}, {NC: 192}, {NC: 384}, {MC: 120}, {MC: 240}, {MC: 960}, {B: 1 << 19}, {B: 1 << 20},
+				{}, {KC: 192}, {KC: 256}, {KC: 384}, {KC: 768}, {NC: 128}, {NC: 192}, {NC: 384}, {MC: 120}, {MC: 240}, {MC: 960}, {B: 1 << 18}, {B: 1 << 20}, {B: 1 << 22},
 			} {
 				e := engine(b, kernels.Config{Kernel: tier, Threads: 1, Blocking: blocking})
 				name := fmt.Sprintf("m=%d/n=%d/k=%d/kernel=%s/MC=%d/KC=%d/NC=%d/B=%d", m, n, k, e.KernelName(tensor.F16),
