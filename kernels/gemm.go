@@ -55,12 +55,8 @@ func (e *Engine) Gemm(g GemmArgs) (finite bool) {
 	}
 	p := e.products.get()
 	p.GemmArgs, p.n, p.k = g, g.C.Cols, g.A.Cols
-	if g.C.Trans { // Cᵀ = Bᵀ·Aᵀ, the same products in the same order
-		p.C, p.A, p.B, p.n = g.C.T(), g.B.T(), g.A.T(), g.C.Rows
-	}
-	p.byRow = g.C.Trans
-	p.turned = e.turns(g)
-	if p.turned {
+	p.byRow, p.turned = g.C.Trans, e.turns(g)
+	if p.byRow || p.turned { // Cᵀ = Bᵀ·Aᵀ, the same products in the same order
 		p.C, p.A, p.B, p.n = g.C.T(), g.B.T(), g.A.T(), g.C.Rows
 	}
 	p.elementwise = &e.elementwise
@@ -215,8 +211,8 @@ func stripRows(depth, most int) int {
 	return rows
 }
 
-// packing is the job of packing B, if it is transposed and not for one task
-// alone: a task is a share of its columns.
+// packing is the job of packing B beforehand, which is done if it lies badly and
+// more than one task would have to: a task is a share of its columns.
 type packing product
 
 func (p *packing) do(task int, _ *workspace) {
