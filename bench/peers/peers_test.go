@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"os/exec"
@@ -35,6 +36,7 @@ func TestMain(m *testing.M) {
 		for range 10 {
 			fmt.Println(answer)
 		}
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // until nobody asks any more
 	default:
 		e, err := kernels.New(kernels.Config{Threads: 1})
 		if err == nil {

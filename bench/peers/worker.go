@@ -88,7 +88,7 @@ func (w *worker) ask(line string) (string, error) {
 	}
 	defer halt(w.cmd.Process) //nolint:errcheck // it may have ended
 	if _, err := io.WriteString(w.in, line+"\n"); err != nil {
-		return "", fmt.Errorf("peers: %s: %q: %w", w.name, line, err)
+		return "", fmt.Errorf("peers: %s ended instead of answering %q: %w", w.name, line, err)
 	}
 	return w.answer(strconv.Quote(line))
 }
