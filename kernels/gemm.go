@@ -77,18 +77,16 @@ func (e *Engine) Gemm(g GemmArgs) (finite bool) {
 	return finite
 }
 
-// turns returns whether the transpose of a narrow C is computed instead: a kernel
+// turns returns whether the transpose of a narrow C is computed instead. A kernel
 // broadcasts the elements of A, and those of B fill its vectors, so that it is
-// better for B to be the one that is wide. Turning A into panels costs as much as
-// is gained where C is not much narrower than a vector; a transposed A has not to
-// be turned.
+// better for B to be the one that is wide. To turn A into panels costs as much as
+// three columns do; a transposed A has not to be turned.
 func (e *Engine) turns(g GemmArgs) bool {
 	nr := e.plan(g.A.DType()).kernel.NR
-	most := nr * 3 / 8
-	if g.A.Trans {
-		most = nr / 2
-	}
-	return g.C.Cols <= most && g.C.Rows >= 2*nr && !g.C.Trans && !g.Accumulate && g.Packed == nil
+	vector := min(nr, 16) // the multiple of columns that a kernel computes
+	idle := roundUp(g.C.Cols, vector) - g.C.Cols
+	return (idle > 3 || idle > 0 && g.A.Trans) && g.C.Cols < 2*nr && g.C.Rows >= 2*nr &&
+		!g.C.Trans && !g.Accumulate && g.Packed == nil
 }
 
 func (g *GemmArgs) check() error {

@@ -15,7 +15,7 @@ type benchCmd struct {
 }
 
 type benchGemmCmd struct {
-	Shape   []string `default:"128x256x784,128x10x256,784x256x128,256x256x256,512x512x512,1024x1024x1024" help:"Shapes as MxNxK, separated by commas." placeholder:"MxNxK"`
+	Shape   []string `default:"128x256x784,128x10x256,784x256x128,128x784x256,64x128x784,256x256x256,512x512x512,1024x1024x1024,2048x2048x2048,512x3072x768,1x1024x1024" help:"Shapes as MxNxK, separated by commas." placeholder:"MxNxK"`
 	Kernel  string   `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
 	Threads int      `help:"Threads; without it, all cores." placeholder:"N"`
 	DType   string   `name:"dtype" default:"fp16" enum:"fp16,fp32" help:"Element type: fp16 or fp32."`
