@@ -74,12 +74,12 @@ type Config struct {
 	SerialBelow int
 }
 
-// DefaultSerialBelow is about where two threads begin to be faster than one:
-// a helper that is awake comes within a microsecond, and there are two phases.
-// (Two cores of a Zen 5, by `halfgrad bench gemm` at --threads 1 and 2, the
-// latter with this constant at 1: 64×64×64 takes 5.8 and 4.4 µs on avx2, 3.5
-// and 5.0 on avx512; 128×64×64 10.9 and 7.0, 6.2 and 4.7.)
-const DefaultSerialBelow = 1 << 18
+// DefaultSerialBelow is about where two threads begin to be worth it: a helper
+// that is awake comes within a microsecond. (Two cores of a Zen 4, by `halfgrad
+// bench gemm` at --threads 1 and 2, the latter with this constant at 1: 32×32×32
+// takes 1.1 and 1.1 µs on avx512, 1.2 and 1.4 on avx2; 64×64×32 3.1 and 2.4, 3.5
+// and 2.6; 64×64×64 5.4 and 3.7, 5.9 and 3.8; 128×64×64 10.3 and 6.1, 11.4 and 6.6.)
+const DefaultSerialBelow = 1 << 17
 
 // Engine multiplies matrices. It is safe for use by several goroutines at once.
 type Engine struct {
