@@ -1,15 +1,17 @@
 // The body of the kernels in f32-12x32-avx512_amd64.s, which says what it is, and
-// in widen-…-12x32-avx512_amd64.s and finish-12x32-avx512_amd64.s. They define
+// in widen-…-12x32-avx512_amd64.s and finish-…-12x32-avx512_amd64.s. They define
 //
-//	LOADB    row p of a panel of B, at B, to Z24 and Z25
-//	LOADBN   its first 16 columns to Z24, in a kernel that takes ragged panels
-//	START    what there is to do before the first panel of a pass
-//	NEXTPANEL(to)  what gets to the bytes from a panel to the next, if they are
-//	         not those of its width
-//	END(EACH, bias, plain, ended)  the end of a tile, with labels to use;
-//	         ADVANCED(n) and FINISHED are what else there is to do after a pass of
-//	         n rows and at the end
-//	SIZELOG  the logarithm of the bytes of an element of B
+//	LOADB          row p of a panel of B, at B, to Z24 and Z25
+//	LOADBN         its first 16 columns to Z24, in a kernel that takes ragged panels
+//	START          what there is to do before the first panel of a pass
+//	AHEAD          and before the loop over k of a tile; DX is free until its end
+//	END(EACH, bias, plain, ended)
+//	               the end of a tile, with labels to use
+//	ADVANCED(n)    what else there is to do after a pass of n rows
+//	FINISHED       and at the end of it all
+//	NEXTPANEL(to)  what gets to the bytes from a panel to the next, if they are not
+//	               those of its width
+//	SIZELOG        the logarithm of the bytes of an element of B
 
 #define K       AX
 #define A       SI

@@ -1,5 +1,5 @@
 // The body of the kernels in f32-6x16-avx2_amd64.s, which says what it is, and
-// widen-6x16-avx2_amd64.s. They define
+// in widen-…-6x16-avx2_amd64.s. They define
 //
 //	LOADB(lo, hi, at)  a row of a panel of B, whose halves are at lo and hi, to
 //	                   Y12 and Y13; at is how many bytes of packed rows lie
