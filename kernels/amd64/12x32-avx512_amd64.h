@@ -137,14 +137,6 @@
 	ADDQ             ACOL, A
 #endif
 
-#define LOADC(lo, hi) \
-	VMOVUPS.Z (C), K1, lo;    \
-	VMOVUPS.Z 64(C), K2, hi;  \
-	ADDQ      LDC, C
-#define STOREC(lo, hi) \
-	VMOVUPS lo, K1, (C);    \
-	VMOVUPS hi, K2, 64(C);  \
-	ADDQ    LDC, C
 #define ZERO(lo, hi) \
 	VPXORD lo, lo, lo; \
 	VPXORD hi, hi, hi
@@ -163,8 +155,28 @@
 	MOVQ CTILE, C; \
 	EACH(STOREC)
 
-// The loop over k, or the narrow one where no column has a one in K2.
+// A row of C, and the loop over k. Where panels may be ragged there are masks with
+// as many ones as the tile has columns, 16 a mask, and a narrow loop for tiles of
+// which no column has a one in K2.
 #ifdef LOADBN
+#define MASKS \
+	MOVQ    left-8(SP), DX; \
+	MOVL    $32, AX;        \
+	CMPQ    DX, AX;         \
+	CMOVQGT AX, DX;         \
+	MOVL    $-1, AX;        \
+	BZHIL   DX, AX, AX;     \
+	KMOVW   AX, K1;         \
+	SHRL    $16, AX;        \
+	KMOVW   AX, K2
+#define LOADC(lo, hi) \
+	VMOVUPS.Z (C), K1, lo;   \
+	VMOVUPS.Z 64(C), K2, hi; \
+	ADDQ      LDC, C
+#define STOREC(lo, hi) \
+	VMOVUPS lo, K1, (C);   \
+	VMOVUPS hi, K2, 64(C); \
+	ADDQ    LDC, C
 #define LOOPS(STEP, STEPN, loop, loopn, store) \
 	KTESTW K2, K2; \
 	JZ     loopn;  \
@@ -178,6 +190,15 @@ loopn:             \
 	DECQ   K;      \
 	JNZ    loopn
 #else
+#define MASKS
+#define LOADC(lo, hi) \
+	VMOVUPS (C), lo;   \
+	VMOVUPS 64(C), hi; \
+	ADDQ    LDC, C
+#define STOREC(lo, hi) \
+	VMOVUPS lo, (C);   \
+	VMOVUPS hi, 64(C); \
+	ADDQ    LDC, C
 #define LOOPS(STEP, STEPN, loop, loopn, store) \
 loop:              \
 	STEP;          \
@@ -185,8 +206,7 @@ loop:              \
 	JNZ    loop
 #endif
 
-// A pass: all panels for as many rows as the names of the arguments say. The
-// masks have as many ones as there are columns, 16 a mask.
+// A pass: all panels for as many rows as the names of the arguments say.
 #define PASS(EACH, STEP, STEPN, panel, start, loop, loopn, store, bias, plain, ended) \
 	MOVQ    b+32(FP), B;          \
 	START;                        \
@@ -194,15 +214,7 @@ loop:              \
 	MOVQ    cols+80(FP), AX;      \
 	MOVQ    AX, left-8(SP);       \
 panel:                            \
-	MOVQ    left-8(SP), DX;       \
-	MOVL    $32, AX;              \
-	CMPQ    DX, AX;               \
-	CMOVQGT AX, DX;               \
-	MOVL    $-1, AX;              \
-	BZHIL   DX, AX, AX;           \
-	KMOVW   AX, K1;               \
-	SHRL    $16, AX;              \
-	KMOVW   AX, K2;               \
+	MASKS;                        \
 	MOVQ    APASS, A;             \
 	LEAQ    (A)(AROW*2), A3;      \
 	ADDQ    AROW, A3;             \
