@@ -26,8 +26,8 @@ var halves512 = cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == 0x19
 var Kernels = []micro.Kernel{
 	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512(halves512), Pack: packAVX512},
 	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512(halves512), Pack: packAVX512},
-	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2, Pack: packAVX2},
-	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2, Pack: packAVX2},
+	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2(), Pack: packAVX2},
+	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2(), Pack: packAVX2},
 }
 
 // PeakLoops measure the FMA peak of each tier.
@@ -99,81 +99,45 @@ func widenAVX2(x micro.Call, b tensor.Matrix) {
 	}
 }
 
-// thinAVX512 returns the Thin of the tier. It takes the rows eight at a time, then
-// four, two and one, that by vectors of half the width if halves is set.
-func thinAVX512(halves bool) func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+// thinFunc is the assembly of a thin product of so many rows.
+type thinFunc[E any] func(k int, a *float32, aRow int, b *E, bRow int, c *float32, ldc, cols int, accumulate bool)
+
+// thinBy returns a Thin that takes the rows eight at a time, then four, two and
+// one, for which there is a function each.
+func thinBy(f16 [4]thinFunc[fp16.Float16], f32 [4]thinFunc[float32]) func([]float32, int, tensor.Matrix, []float32, int, int, bool) {
 	return func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
 		for i := 0; i < rows; {
+			which, n := 0, 8
+			for n > rows-i {
+				which, n = which+1, n/2
+			}
 			ai, ci := first(a[min(i*aRow, len(a)):]), &c[i*ldc]
 			if b.F16 != nil {
-				switch bi := first(b.F16); {
-				case rows-i >= 8:
-					thin8F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				case rows-i >= 4:
-					thin4F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				case rows-i >= 2:
-					thin2F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				case halves:
-					thin1F16HalvesAVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				default:
-					thin1F16AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				}
+				f16[which](b.Rows, ai, aRow, first(b.F16), b.Stride, ci, ldc, b.Cols, accumulate)
 			} else {
-				switch bi := first(b.F32); {
-				case rows-i >= 8:
-					thin8F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				case rows-i >= 4:
-					thin4F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				case rows-i >= 2:
-					thin2F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				default:
-					thin1F32AVX512(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-				}
+				f32[which](b.Rows, ai, aRow, first(b.F32), b.Stride, ci, ldc, b.Cols, accumulate)
 			}
-			i += pass(rows - i)
+			i += n
 		}
 	}
 }
 
-// thinAVX2 does the same with other functions.
-func thinAVX2(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
-	for i := 0; i < rows; {
-		ai, ci := first(a[min(i*aRow, len(a)):]), &c[i*ldc]
-		if b.F16 != nil {
-			switch bi := first(b.F16); {
-			case rows-i >= 8:
-				thin8F16AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case rows-i >= 4:
-				thin4F16AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case rows-i >= 2:
-				thin2F16AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			default:
-				thin1F16AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			}
-		} else {
-			switch bi := first(b.F32); {
-			case rows-i >= 8:
-				thin8F32AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case rows-i >= 4:
-				thin4F32AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			case rows-i >= 2:
-				thin2F32AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			default:
-				thin1F32AVX2(b.Rows, ai, aRow, bi, b.Stride, ci, ldc, b.Cols, accumulate)
-			}
-		}
-		i += pass(rows - i)
+// thinAVX512 returns the Thin of the tier, which takes a single row by vectors of
+// half the width if halves is set.
+func thinAVX512(halves bool) func([]float32, int, tensor.Matrix, []float32, int, int, bool) {
+	one := thin1F16AVX512
+	if halves {
+		one = thin1F16HalvesAVX512
 	}
+	return thinBy(
+		[4]thinFunc[fp16.Float16]{thin8F16AVX512, thin4F16AVX512, thin2F16AVX512, one},
+		[4]thinFunc[float32]{thin8F32AVX512, thin4F32AVX512, thin2F32AVX512, thin1F32AVX512})
 }
 
-// pass returns how many of so many rows the next function takes.
-func pass(rows int) int {
-	for n := 8; n > 1; n /= 2 {
-		if rows >= n {
-			return n
-		}
-	}
-	return 1
+func thinAVX2() func([]float32, int, tensor.Matrix, []float32, int, int, bool) {
+	return thinBy(
+		[4]thinFunc[fp16.Float16]{thin8F16AVX2, thin4F16AVX2, thin2F16AVX2, thin1F16AVX2},
+		[4]thinFunc[float32]{thin8F32AVX2, thin4F32AVX2, thin2F32AVX2, thin1F32AVX2})
 }
 
 func packAVX512(dst []float32, stride int, m tensor.Matrix) {
