@@ -340,15 +340,30 @@ func settled() int {
 	return n
 }
 
-// A product that is computed by several threads allocates nothing either.
+// A product of any kind allocates nothing once it has been computed before.
 func TestGemmAllocatesNothing(t *testing.T) {
-	e := engine(t, kernels.Config{Threads: 3, SerialBelow: 1})
-	g := problem{m: 100, n: 90, k: 50, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0]}.args()
-	for range 20 {
-		e.Gemm(g)
-	}
-	if n := testing.AllocsPerRun(50, func() { e.Gemm(g) }); n != 0 {
-		t.Errorf("a product allocates %v times", n)
+	for _, tier := range kernels.Supported() {
+		e := engine(t, kernels.Config{Kernel: tier, Threads: 3, SerialBelow: 1})
+		for _, p := range []problem{
+			{m: 100, n: 90, k: 50},
+			{m: 1, n: 300, k: 40},
+			{m: 1, n: 300, k: 40, packed: true},
+			{m: 200, n: 5, k: 600, bias: true},
+			{m: 60, n: 33, k: 600, transB: true, relu: true},
+			{m: 60, n: 40, k: 70, transA: true, transC: true, bias: true},
+		} {
+			p.operands, p.result, p.mix = tensor.F16, tensor.F16, kerneltest.Mixes[0]
+			g := p.args()
+			if p.packed {
+				g.Packed, g.B = kernels.Pack(g.B), tensor.Matrix{}
+			}
+			for range 20 {
+				e.Gemm(g)
+			}
+			if n := testing.AllocsPerRun(50, func() { e.Gemm(g) }); n != 0 {
+				t.Errorf("%v on %s: allocates %v times", p, tier, n)
+			}
+		}
 	}
 }
 
