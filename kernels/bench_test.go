@@ -30,6 +30,27 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
+// BenchmarkNarrow is how it was decided which products are turned: those for which
+// n columns then take less time than so many as fill the vectors, 16, 32 or 48,
+// which are never turned.
+//
+//	go test ./kernels -run '^$' -bench Narrow -count 5
+func BenchmarkNarrow(b *testing.B) {
+	for _, n := range []int{8, 9, 10, 12, 13, 14, 15, 16, 20, 24, 28, 32, 40, 48} {
+		for _, transA := range []bool{false, true} {
+			for _, tier := range kernels.Supported() {
+				e := engine(b, kernels.Config{Kernel: tier, Threads: 1})
+				b.Run(fmt.Sprintf("m=784/n=%d/k=128/transA=%v/kernel=%s", n, transA, e.KernelName(tensor.F16)), func(b *testing.B) {
+					g := problem{m: 784, n: n, k: 128, transA: transA, operands: tensor.F16, result: tensor.F32, mix: kerneltest.Mixes[0]}.args()
+					for b.Loop() {
+						e.Gemm(g)
+					}
+				})
+			}
+		}
+	}
+}
+
 // BenchmarkBlocking is how the constants of blockingFor were chosen: each block
 // size on its own, the others as derived. Run it several times, by turns:
 //

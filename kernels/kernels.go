@@ -18,9 +18,11 @@
 // steps at a time. A strip of a few rows of A is widened to fp32, into the L1
 // cache, and multiplied by all panels of the block of B, as wide as the kernel's
 // tile; then the next strip. B is widened by the kernel that multiplies the first
-// strip, and stays in the L2 cache for the others. Blocks over k are taken in
-// order, each continuing the partial sums of the one before, which stay in the L2
-// cache too. Threads split the rows and columns of C, never k.
+// strip, and stays in the L2 cache for the others; it is packed beforehand only
+// where it lies badly. Blocks over k are taken in order, each continuing the partial
+// sums of the one before, which stay in the L2 cache too; where the kernel can, the
+// last ends in fp16. A narrow C is computed as its transpose, and a C of few rows
+// with nothing packed at all. Threads split the rows and columns of C, never k.
 package kernels
 
 import (

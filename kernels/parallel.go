@@ -170,9 +170,9 @@ func (c *crew) wait(seen uint64) uint64 {
 
 // workspace is the memory that one thread needs for one job.
 type workspace struct {
-	a      []float32 // a block of A
-	b      []float32 // a panel of B
-	sums   []float32 // a block of C, where that is fp16
+	a      []float32 // a strip of A, or several
+	b      []float32 // a block of B
+	sums   []float32 // a block of C or a strip of it, where C cannot hold them
 	bias   []float32 // a row of one value
 	turned []float32 // the sums of a block of C, turned
 }

@@ -2,6 +2,7 @@ package amd64_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func BenchmarkKernel(t *testing.B) {
 		if !k.Supported {
 			continue
 		}
+		loop := amd64.PeakLoops[slices.IndexFunc(amd64.PeakLoops, func(p micro.PeakLoop) bool { return p.Tier == k.Tier })]
 		for _, byColumn := range []bool{false, true} {
 			for _, rows := range []int{k.MR, 4 * k.MR, 8, 4} {
 				aRow, aCol := depth+16, 1
@@ -39,22 +41,20 @@ func BenchmarkKernel(t *testing.B) {
 				}
 				run := func(name string, f func()) {
 					t.Run(fmt.Sprintf("rows=%d/byColumn=%v/%s/kernel=%s", rows, byColumn, name, k.Name), func(b *testing.B) {
-						var own, peak time.Duration
+						const calls = 400
+						peak, own := time.Duration(0), time.Duration(0)
 						for b.Loop() {
 							start := time.Now()
-							for range 400 {
+							loop.Func(calls * depth)
+							peak += time.Since(start)
+							start = time.Now()
+							for range calls / 10 {
 								f()
 							}
-							middle := time.Now()
-							for _, p := range amd64.PeakLoops {
-								if p.Tier == k.Tier {
-									p.Func(4 * 400 * depth)
-									peak += time.Since(middle) * time.Duration(2*rows*k.NR*depth*400/100) / time.Duration(p.FLOPs*4*400*depth/100)
-								}
-							}
-							own += middle.Sub(start)
+							own += time.Since(start)
 						}
-						b.ReportMetric(float64(peak)/float64(own), "peak-ratio")
+						rate := func(flops int, t time.Duration) float64 { return float64(flops*b.N) / float64(t) }
+						b.ReportMetric(rate(calls/10*2*rows*k.NR*depth, own)/rate(calls*depth*loop.FLOPs, peak), "peak-ratio")
 					})
 				}
 				run("form=panel", func() { k.Func(x) })

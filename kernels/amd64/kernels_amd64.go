@@ -24,10 +24,10 @@ var halves512 = cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == 0x19
 //
 // FMA rounds once, so one function serves both kinds of operands.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512(halves512), Pack: packAVX512},
-	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, Thin: thinAVX512(halves512), Pack: packAVX512},
-	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2(), Pack: packAVX2},
-	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, Thin: thinAVX2(), Pack: packAVX2},
+	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, TurnCost: 3, Thin: thinAVX512(halves512), Pack: packAVX512},
+	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, TurnCost: 3, Thin: thinAVX512(halves512), Pack: packAVX512},
+	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2(), Pack: packAVX2},
+	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2(), Pack: packAVX2},
 }
 
 // PeakLoops measure the FMA peak of each tier.

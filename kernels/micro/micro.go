@@ -123,6 +123,10 @@ type Kernel struct {
 	// in tiers that have no such kernel.
 	Finish func(c Call, dst tensor.Matrix, e Epilogue) (finite bool)
 
+	// TurnCost is how many columns of C may take as long to compute as it takes to
+	// pack so much of an A for panels, turning it; 0 if that never pays.
+	TurnCost int
+
 	// Thin multiplies a few rows by a whole matrix, which it reads where it is,
 	// once for all of up to eight rows, and widens on the way: no packing would
 	// pay for itself. b is of the operands' type and not transposed; any number
