@@ -159,9 +159,9 @@ type product struct {
 
 	// The columns of B and C under way: cols of them from j0.
 	j0, cols int
-	a        []float32 // all of A, for a thin product that cannot use it as it is
-	b        []float32 // B's, in panels of NR columns and all of k, if they are packed beforehand
-	packed   bool      // whether they are
+	a        micro.Operand // all of A, for a thin product that cannot use it as it is
+	b        micro.Operand // B's, in panels of NR columns and all of k, if they are packed beforehand
+	packed   bool          // whether they are
 
 	packCols     int // the columns of a task that packs B
 	mc, nc       int // the rows and columns of a task that computes C
@@ -173,7 +173,7 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	nr, threads := p.kernel.NR, helpers.threads()
 	m, n, k := p.C.Rows, p.n, p.k
 	p.kc = split(max(k, 1), p.blocking.KC, 1)
-	p.inPlace = p.A.F32 != nil && m*k+k*n <= p.inPlaceBelow
+	p.inPlace = p.A.DType() == p.kernel.Panels && m*k+k*n <= p.inPlaceBelow
 	p.strip = stripRows(p.kernel.MR, p.kc, p.stripElements)
 	nc := min(max(p.blocking.NC*p.blocking.KC/p.kc, nr), n, mostCols)
 	mc := m
@@ -192,7 +192,7 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	atOnce, unit := n, nr
 	if p.packed {
 		atOnce = split(n, max(p.blocking.B/max(k, 1), nr), nr)
-		p.b = grow(p.b, k*roundUp(min(atOnce, n), nr))
+		p.grow(&p.b, k*roundUp(min(atOnce, n), nr))
 	}
 	if p.Packed != nil {
 		unit = packedCols
@@ -208,6 +208,18 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 		e.run(helpers, rowBlocks*p.columnBlocks, (*computing)(p))
 	}
 }
+
+// grow makes n elements of the panels' type of memory, as the function grow does.
+func (p *product) grow(memory *micro.Operand, n int) {
+	if p.kernel.Panels == tensor.F16 {
+		memory.F16 = grow(memory.F16, n)
+	} else {
+		memory.F32 = grow(memory.F32, n)
+	}
+}
+
+// operand returns the elements of m.
+func operand(m tensor.Matrix) micro.Operand { return micro.Operand{F32: m.F32, F16: m.F16} }
 
 // stripRows returns how many rows of A, depth deep, make at most so many
 // elements, but a few tiles of small kernels at least: a multiple of MR that
@@ -235,7 +247,7 @@ func (p *packing) do(task int, _ *workspace) {
 	}
 	for q := 0; q < p.k; q += steps {
 		for j := from; j < to; j += nr {
-			(*product)(p).pack(p.b[j*p.k+q*nr:], q, p.j0+j, min(steps, p.k-q), min(nr, to-j))
+			(*product)(p).pack(p.b.From(j*p.k+q*nr), q, p.j0+j, min(steps, p.k-q), min(nr, to-j))
 		}
 	}
 }
@@ -249,7 +261,7 @@ const (
 )
 
 // pack packs some rows of columns of B that make a panel, or less.
-func (p *product) pack(dst []float32, i, j, rows, cols int) {
+func (p *product) pack(dst micro.Operand, i, j, rows, cols int) {
 	p.kernel.Pack(dst, p.kernel.NR, p.blockB(i, j, rows, cols))
 }
 
@@ -306,7 +318,7 @@ type strip struct {
 
 // from returns s without its first rows and columns; B is not looked at.
 func (s strip) from(rows, cols int) strip {
-	s.i, s.Rows, s.A = s.i+rows, s.Rows-rows, s.A[min(rows*s.ARow, len(s.A)):]
+	s.i, s.Rows, s.A = s.i+rows, s.Rows-rows, s.A.From(rows*s.ARow)
 	s.j, s.Cols, s.C = s.j+cols, s.Cols-cols, s.C[rows*s.LDC+cols:]
 	return s
 }
@@ -325,7 +337,7 @@ const rowPad = 16
 func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 	if p.inPlace {
 		m := p.A.Block(i+r, k0, x.Rows, x.K)
-		x.A, x.ARow, x.ACol = m.F32, m.Stride, 1
+		x.A, x.ARow, x.ACol = operand(m), m.Stride, 1
 		if m.Trans {
 			x.ARow, x.ACol = 1, m.Stride
 		}
@@ -333,7 +345,7 @@ func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 	}
 	if !p.A.Trans {
 		x.ARow, x.ACol = x.K+rowPad, 1
-		own.a = grow(own.a, p.strip*x.ARow)
+		p.grow(&own.a, p.strip*x.ARow)
 		p.kernel.Pack(own.a, x.ARow, p.A.Block(i+r, k0, x.Rows, x.K))
 		x.A = own.a
 		return
@@ -341,10 +353,10 @@ func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 	band := min(aBand, roundUp(rows, 16))
 	x.ARow, x.ACol = 1, band
 	if r%band == 0 {
-		own.a = grow(own.a, band*x.K)
+		p.grow(&own.a, band*x.K)
 		p.kernel.Pack(own.a, band, p.A.Block(i+r, k0, min(band, rows-r), x.K).T())
 	}
-	x.A = own.a[min(r%band, len(own.a)):]
+	x.A = own.a.From(r % band)
 }
 
 // multiplyStrip multiplies a strip of A by a block of B. The first strip of a task
@@ -352,12 +364,12 @@ func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 	nr := p.kernel.NR
 	if p.packed {
-		s.B, s.BRow, s.BPanel = p.b[(s.j-p.j0)*p.k+s.k*nr:], nr, p.k*nr
+		s.B, s.BRow, s.BPanel = p.b.From((s.j-p.j0)*p.k+s.k*nr), nr, p.k*nr
 		p.multiplyPanels(s, own)
 		return
 	}
 	if first {
-		own.b = grow(own.b, s.K*roundUp(s.Cols, nr))
+		p.grow(&own.b, s.K*roundUp(s.Cols, nr))
 		if mr := p.kernel.MR; s.Rows > mr { // no more than these leave it packed
 			head := s
 			head.Rows = mr
@@ -372,12 +384,12 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 	for from := 0; from < s.Cols; from += atOnce {
 		x := s.from(0, from)
 		x.Cols = min(atOnce, x.Cols)
-		x.B, x.BRow, x.BPanel = own.b[from*x.K:], nr, x.K*nr
+		x.B, x.BRow, x.BPanel = own.b.From(from*x.K), nr, x.K*nr
 		if whole := roundDown(x.Cols, nr); whole > 0 && (first || p.inPlace) && (p.Packed != nil || !p.B.Trans) {
 			y, b := x, p.blockB(x.k, x.j, x.K, whole)
 			y.Cols = whole
 			if p.inPlace {
-				y.B, y.BRow, y.BPanel = b.F32, b.Stride, nr
+				y.B, y.BRow, y.BPanel = operand(b), b.Stride, nr
 				p.multiplyPanels(y, own)
 			} else {
 				p.kernel.Widen(y.Call, b)
@@ -387,12 +399,12 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 				continue
 			}
 			x = x.from(0, whole)
-			x.B = x.B[whole*x.K:]
+			x.B = x.B.From(whole * x.K)
 		}
 		// The rest of the columns: a ragged panel, or all after the first strip.
 		if first {
 			for q := 0; q < x.Cols; q += nr {
-				p.pack(x.B[q*x.K:], x.k, x.j+q, x.K, min(nr, x.Cols-q))
+				p.pack(x.B.From(q*x.K), x.k, x.j+q, x.K, min(nr, x.Cols-q))
 			}
 		}
 		p.multiplyPanels(x, own)
@@ -417,7 +429,7 @@ func (p *product) multiplyPanels(s strip, own *workspace) {
 		p.overflow.Store(true)
 	}
 	if whole < s.Cols {
-		b := s.B[min(whole/p.kernel.NR*s.BPanel, len(s.B)):]
+		b := s.B.From(whole / p.kernel.NR * s.BPanel)
 		s = s.from(0, whole)
 		s.B = b
 		p.kernel.Func(s.Call)
@@ -438,10 +450,14 @@ const thinSteps = 512
 // transposed.
 func (e *Engine) multiplyThin(p *product, helpers *crew) {
 	p.kc = p.k
-	if p.A.F32 == nil || p.A.Trans {
-		p.a = grow(p.a, p.A.Rows*p.k)
+	if p.A.DType() != p.kernel.Panels || p.A.Trans {
+		p.grow(&p.a, p.A.Rows*p.k)
 		p.kernel.Pack(p.a, p.k, p.A)
-		p.A = tensor.MatrixF32(p.a, p.A.Rows, p.k)
+		if rows := p.A.Rows; p.kernel.Panels == tensor.F16 {
+			p.A = tensor.MatrixF16(p.a.F16, rows, p.k)
+		} else {
+			p.A = tensor.MatrixF32(p.a.F32, rows, p.k)
+		}
 	}
 	e.run(helpers, ceilDiv(p.n, packedCols), (*thin)(p))
 }
@@ -457,7 +473,7 @@ func (p *thin) do(task int, own *workspace) {
 	sums := (*product)(p).sums(c, own.sums, packedCols, true)
 	for k0 := 0; k0 == 0 || k0 < p.k; k0 += thinSteps {
 		b := (*product)(p).blockB(k0, j, min(thinSteps, p.k-k0), cols)
-		p.kernel.Thin(p.A.F32[min(k0, len(p.A.F32)):], p.A.Stride, b, sums.F32, sums.Stride, c.Rows, k0 > 0 || p.Accumulate)
+		p.kernel.Thin(operand(p.A).From(k0), p.A.Stride, b, sums.F32, sums.Stride, c.Rows, k0 > 0 || p.Accumulate)
 	}
 	(*product)(p).finish(strip{Call: micro.Call{C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols}, j: j, last: true}, own)
 }
@@ -488,7 +504,7 @@ func (p *product) finish(s strip, own *workspace) {
 	if p.turned {
 		own.turned = grow(own.turned, s.Rows*s.Cols)
 		sums := tensor.Matrix{F32: s.C, Rows: s.Rows, Cols: s.Cols, Stride: s.LDC}
-		p.kernel.Pack(own.turned, s.Rows, sums.T())
+		p.kernel.Pack(micro.Operand{F32: own.turned}, s.Rows, sums.T())
 		c, s.C, s.LDC = c.T(), own.turned, s.Rows
 		s.i, s.j, s.Rows, s.Cols = s.j, s.i, s.Cols, s.Rows
 	}

@@ -2,5 +2,7 @@
 
 package kernels
 
+import "github.com/halfgrad/halfgrad/fp16"
+
 // allocate returns n elements.
-func allocate(n int) []float32 { return make([]float32, n) }
+func allocate[T float32 | fp16.Float16](n int) []T { return make([]T, n) }

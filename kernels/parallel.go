@@ -4,6 +4,9 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels/micro"
 )
 
 // job is work in independent tasks.
@@ -170,11 +173,11 @@ func (c *crew) wait(seen uint64) uint64 {
 
 // workspace is the memory that one thread needs for one job.
 type workspace struct {
-	a      []float32 // a strip of A, or several
-	b      []float32 // a block of B
-	sums   []float32 // a block of C or a strip of it, where C cannot hold them
-	bias   []float32 // a row of one value
-	turned []float32 // the sums of a block of C, turned
+	a      micro.Operand // a strip of A, or several
+	b      micro.Operand // a block of B
+	sums   []float32     // a block of C or a strip of it, where C cannot hold them
+	bias   []float32     // a row of one value
+	turned []float32     // the sums of a block of C, turned
 }
 
 // pool keeps the values that nobody is using, so that after the first few
@@ -203,9 +206,9 @@ func (p *pool[T]) put(v *T) {
 
 // grow returns a slice of length n in s's memory, or in new memory if that is
 // too small. What it holds is unspecified.
-func grow(s []float32, n int) []float32 {
+func grow[T float32 | fp16.Float16](s []T, n int) []T {
 	if cap(s) < n {
-		return allocate(n)
+		return allocate[T](n)
 	}
 	return s[:n]
 }

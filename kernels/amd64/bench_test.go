@@ -36,7 +36,7 @@ func BenchmarkKernel(t *testing.B) {
 					b.F32 = make([]float32, depth*k.NR)
 				}
 				x := micro.Call{
-					K: depth, A: make([]float32, 48*(depth+16)), ARow: aRow, ACol: aCol, B: make([]float32, depth*k.NR), BRow: k.NR,
+					K: depth, A: micro.Operand{F32: make([]float32, 48*(depth+16))}, ARow: aRow, ACol: aCol, B: micro.Operand{F32: make([]float32, depth*k.NR)}, BRow: k.NR,
 					C: make([]float32, rows*(k.NR+16)), LDC: k.NR + 16, Rows: rows, Cols: k.NR, Accumulate: true,
 				}
 				run := func(name string, f func()) {

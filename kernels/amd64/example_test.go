@@ -23,7 +23,7 @@ func Example() {
 			b[i] = 0.5
 		}
 		c := make([]float32, k.MR*k.NR)
-		k.Func(micro.Call{K: depth, A: a, ARow: depth, ACol: 1, B: b, BRow: k.NR, C: c, LDC: k.NR, Rows: k.MR, Cols: k.NR})
+		k.Func(micro.Call{K: depth, A: micro.Operand{F32: a}, ARow: depth, ACol: 1, B: micro.Operand{F32: b}, BRow: k.NR, C: c, LDC: k.NR, Rows: k.MR, Cols: k.NR})
 		if c[0] != depth {
 			fmt.Println(k.Name, "is wrong:", c[0])
 		}

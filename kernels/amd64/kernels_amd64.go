@@ -24,10 +24,10 @@ var halves512 = cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == 0x19
 //
 // FMA rounds once, so one function serves both kinds of operands.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, TurnCost: 3, Thin: thinAVX512(halves512), Pack: packAVX512},
-	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, TurnCost: 3, Thin: thinAVX512(halves512), Pack: packAVX512},
-	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2(), Pack: packAVX2},
-	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2(), Pack: packAVX2},
+	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, Panels: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, TurnCost: 3, Thin: thinAVX512(halves512), Pack: packAVX512},
+	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, Panels: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, TurnCost: 3, Thin: thinAVX512(halves512), Pack: packAVX512},
+	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, Panels: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2(), Pack: packAVX2},
+	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, Panels: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2(), Pack: packAVX2},
 }
 
 // PeakLoops measure the FMA peak of each tier.
@@ -46,19 +46,19 @@ func first[T any](s []T) *T {
 }
 
 func avx512(x micro.Call) {
-	gemm12x32AVX512(x.K, first(x.A), x.ARow, x.ACol, first(x.B), x.BRow, x.BPanel, &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+	gemm12x32AVX512(x.K, first(x.A.F32), x.ARow, x.ACol, first(x.B.F32), x.BRow, x.BPanel, &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 }
 
 func widenAVX512(x micro.Call, b tensor.Matrix) {
 	if b.F16 != nil {
-		widen12x32F16AVX512(x.K, first(x.A), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen12x32F16AVX512(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 	} else {
-		widen12x32F32AVX512(x.K, first(x.A), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen12x32F32AVX512(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 	}
 }
 
 func finishAVX512(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
-	return finish12x32F16AVX512(x.K, first(x.A), x.ARow, x.ACol, first(x.B), x.BRow, x.BPanel, first(x.C), x.LDC, x.Rows, x.Cols, x.Accumulate,
+	return finish12x32F16AVX512(x.K, first(x.A.F32), x.ARow, x.ACol, first(x.B.F32), x.BRow, x.BPanel, first(x.C), x.LDC, x.Rows, x.Cols, x.Accumulate,
 		&dst.F16[0], dst.Stride, e.Scale, first(e.Bias), e.ReLU)
 }
 
@@ -68,14 +68,14 @@ func avx2(x micro.Call) {
 	const mr, nr = 6, 16
 	whole := x.Cols &^ (nr - 1)
 	if whole > 0 {
-		gemm6x16AVX2(x.K, first(x.A), x.ARow, x.ACol, first(x.B), x.BRow, x.BPanel, &x.C[0], x.LDC, x.Rows, whole, x.Accumulate)
+		gemm6x16AVX2(x.K, first(x.A.F32), x.ARow, x.ACol, first(x.B.F32), x.BRow, x.BPanel, &x.C[0], x.LDC, x.Rows, whole, x.Accumulate)
 	}
 	if whole == x.Cols {
 		return
 	}
 	var tile [mr * nr]float32
 	cols := x.Cols - whole
-	b := first(x.B[min(whole/nr*x.BPanel, len(x.B)):])
+	b := first(x.B.From(whole / nr * x.BPanel).F32)
 	for from := 0; from < x.Rows; from += mr {
 		n := min(mr, x.Rows-from)
 		c := x.C[from*x.LDC+whole:]
@@ -84,7 +84,7 @@ func avx2(x micro.Call) {
 				copy(tile[i*nr:], c[i*x.LDC:i*x.LDC+cols])
 			}
 		}
-		gemm6x16AVX2(x.K, first(x.A[min(from*x.ARow, len(x.A)):]), x.ARow, x.ACol, b, x.BRow, 0, &tile[0], nr, n, nr, x.Accumulate)
+		gemm6x16AVX2(x.K, first(x.A.From(from*x.ARow).F32), x.ARow, x.ACol, b, x.BRow, 0, &tile[0], nr, n, nr, x.Accumulate)
 		for i := range n {
 			copy(c[i*x.LDC:i*x.LDC+cols], tile[i*nr:])
 		}
@@ -93,9 +93,9 @@ func avx2(x micro.Call) {
 
 func widenAVX2(x micro.Call, b tensor.Matrix) {
 	if b.F16 != nil {
-		widen6x16F16AVX2(x.K, first(x.A), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen6x16F16AVX2(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 	} else {
-		widen6x16F32AVX2(x.K, first(x.A), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen6x16F32AVX2(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
 	}
 }
 
@@ -104,14 +104,14 @@ type thinFunc[E any] func(k int, a *float32, aRow int, b *E, bRow int, c *float3
 
 // thinBy returns a Thin that takes the rows eight at a time, then four, two and
 // one, for which there is a function each.
-func thinBy(f16 [4]thinFunc[fp16.Float16], f32 [4]thinFunc[float32]) func([]float32, int, tensor.Matrix, []float32, int, int, bool) {
-	return func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+func thinBy(f16 [4]thinFunc[fp16.Float16], f32 [4]thinFunc[float32]) func(micro.Operand, int, tensor.Matrix, []float32, int, int, bool) {
+	return func(a micro.Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
 		for i := 0; i < rows; {
 			which, n := 0, 8
 			for n > rows-i {
 				which, n = which+1, n/2
 			}
-			ai, ci := first(a[min(i*aRow, len(a)):]), &c[i*ldc]
+			ai, ci := first(a.From(i*aRow).F32), &c[i*ldc]
 			if b.F16 != nil {
 				f16[which](b.Rows, ai, aRow, first(b.F16), b.Stride, ci, ldc, b.Cols, accumulate)
 			} else {
@@ -124,7 +124,7 @@ func thinBy(f16 [4]thinFunc[fp16.Float16], f32 [4]thinFunc[float32]) func([]floa
 
 // thinAVX512 returns the Thin of the tier, which takes a single row by vectors of
 // half the width if halves is set.
-func thinAVX512(halves bool) func([]float32, int, tensor.Matrix, []float32, int, int, bool) {
+func thinAVX512(halves bool) func(micro.Operand, int, tensor.Matrix, []float32, int, int, bool) {
 	one := thin1F16AVX512
 	if halves {
 		one = thin1F16HalvesAVX512
@@ -134,13 +134,14 @@ func thinAVX512(halves bool) func([]float32, int, tensor.Matrix, []float32, int,
 		[4]thinFunc[float32]{thin8F32AVX512, thin4F32AVX512, thin2F32AVX512, thin1F32AVX512})
 }
 
-func thinAVX2() func([]float32, int, tensor.Matrix, []float32, int, int, bool) {
+func thinAVX2() func(micro.Operand, int, tensor.Matrix, []float32, int, int, bool) {
 	return thinBy(
 		[4]thinFunc[fp16.Float16]{thin8F16AVX2, thin4F16AVX2, thin2F16AVX2, thin1F16AVX2},
 		[4]thinFunc[float32]{thin8F32AVX2, thin4F32AVX2, thin2F32AVX2, thin1F32AVX2})
 }
 
-func packAVX512(dst []float32, stride int, m tensor.Matrix) {
+func packAVX512(to micro.Operand, stride int, m tensor.Matrix) {
+	dst := to.F32
 	switch {
 	case m.Rows == 0 || m.Cols == 0:
 	case m.F16 != nil && !m.Trans:
@@ -155,7 +156,8 @@ func packAVX512(dst []float32, stride int, m tensor.Matrix) {
 }
 
 // packAVX2 leaves what does not fill a vector to Go.
-func packAVX2(dst []float32, stride int, m tensor.Matrix) {
+func packAVX2(to micro.Operand, stride int, m tensor.Matrix) {
+	dst := to.F32
 	rows, cols := m.Rows, m.Cols
 	if m.Trans {
 		rows, cols = rows&^7, cols&^7

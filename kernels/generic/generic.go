@@ -14,8 +14,8 @@ const Tier = "generic"
 
 // Kernels are the kernels of this tier.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-2x4-generic", Tier: Tier, Operands: tensor.F16, MR: mr, NR: nr, Supported: true, Func: gemmF16, Widen: widen(gemmF16), Thin: thin, Pack: Pack},
-	{Name: "f32-2x4-generic", Tier: Tier, Operands: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Widen: widen(gemmF32), Thin: thin, Pack: Pack},
+	{Name: "f16f32acc-2x4-generic", Tier: Tier, Operands: tensor.F16, Panels: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF16, Widen: widen(gemmF16), Thin: thin, Pack: pack},
+	{Name: "f32-2x4-generic", Tier: Tier, Operands: tensor.F32, Panels: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Widen: widen(gemmF32), Thin: thin, Pack: pack},
 }
 
 // PeakLoops measure what scalar Go code can reach.
@@ -37,14 +37,14 @@ func gemmF16(x micro.Call) {
 			}
 			c0 := x.C[i*x.LDC+j : i*x.LDC+j+nr]
 			c1 := x.C[(i+1)*x.LDC+j : (i+1)*x.LDC+j+nr]
-			panel := x.B[min(j/nr*x.BPanel, len(x.B)):]
+			a, panel := x.A.F32, x.B.From(j/nr*x.BPanel).F32
 			var s00, s01, s02, s03, s10, s11, s12, s13 float32
 			if x.Accumulate {
 				s00, s01, s02, s03 = c0[0], c0[1], c0[2], c0[3]
 				s10, s11, s12, s13 = c1[0], c1[1], c1[2], c1[3]
 			}
 			for p := range x.K {
-				y, z := x.A[i*x.ARow+p*x.ACol], x.A[(i+1)*x.ARow+p*x.ACol]
+				y, z := a[i*x.ARow+p*x.ACol], a[(i+1)*x.ARow+p*x.ACol]
 				b := panel[p*x.BRow : p*x.BRow+nr]
 				// The products are exact; the conversions only say so.
 				s00 += float32(y * b[0])
@@ -81,7 +81,7 @@ func edge(x *micro.Call, i0, j0 int, fma func(x, y, z float32) float32) {
 				acc = x.C[i*x.LDC+j]
 			}
 			for p := range x.K {
-				acc = fma(x.A[i*x.ARow+p*x.ACol], x.B[j/nr*x.BPanel+p*x.BRow+j%nr], acc)
+				acc = fma(x.A.F32[i*x.ARow+p*x.ACol], x.B.F32[j/nr*x.BPanel+p*x.BRow+j%nr], acc)
 			}
 			x.C[i*x.LDC+j] = acc
 		}
@@ -93,7 +93,7 @@ func widen(gemm func(micro.Call)) func(micro.Call, tensor.Matrix) {
 	return func(x micro.Call, b tensor.Matrix) {
 		x.BRow, x.BPanel = nr, x.K*nr
 		for j := 0; j < x.Cols; j += nr {
-			Pack(x.B[j*x.K:], nr, b.Block(0, j, x.K, nr))
+			pack(x.B.From(j*x.K), nr, b.Block(0, j, x.K, nr))
 		}
 		gemm(x)
 	}
@@ -101,7 +101,8 @@ func widen(gemm func(micro.Call)) func(micro.Call, tensor.Matrix) {
 
 // thin goes along the rows of B, adding to the whole row of C: B is read in
 // order, and the chain of each element is the same.
-func thin(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+func thin(from micro.Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+	a := from.F32
 	for i := range rows {
 		row := c[i*ldc : i*ldc+b.Cols]
 		if !accumulate {
@@ -122,9 +123,8 @@ func thin(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, ac
 	}
 }
 
-// Pack is the Pack of this tier's kernels. It serves the ragged edges of other
-// tiers too, where they have no code of their own.
-func Pack(dst []float32, stride int, m tensor.Matrix) {
+func pack(to micro.Operand, stride int, m tensor.Matrix) {
+	dst := to.F32
 	if !m.Trans {
 		for i := range m.Rows {
 			m.LoadRow(dst[i*stride:], i)

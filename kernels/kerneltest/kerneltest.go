@@ -110,18 +110,51 @@ func (x tile) call(rng *rand.Rand, mix Mix, k micro.Kernel) micro.Call {
 		K: x.depth, ARow: aRow, ACol: aCol, BRow: bRow, BPanel: bPanel,
 		LDC: x.cols + x.gap, Rows: x.rows, Cols: x.cols, Accumulate: x.accumulate,
 	}
-	c.A = spread(mix.Slice(rng, k.Operands, x.rows*x.depth), x.depth, sizeA, aRow, aCol)
+	c.A = operand(k, spread(mix.Slice(rng, k.Operands, x.rows*x.depth), x.depth, sizeA, aRow, aCol))
+	var b []float32
 	if x.depth > 0 {
-		c.B = make([]float32, (panels-1)*bPanel+(x.depth-1)*bRow+k.NR)
+		b = make([]float32, (panels-1)*bPanel+(x.depth-1)*bRow+k.NR)
 	}
-	for i := range c.B {
-		c.B[i] = float32(math.NaN())
+	for i := range b {
+		b[i] = float32(math.NaN())
 	}
 	for i, v := range mix.Slice(rng, k.Operands, x.depth*width) {
 		p, j := i/width, i%width
-		c.B[j/k.NR*bPanel+p*bRow+j%k.NR] = v
+		b[j/k.NR*bPanel+p*bRow+j%k.NR] = v
 	}
+	c.B = operand(k, b)
 	return c
+}
+
+// operand returns values as the kernel gets them. Rounding them to fp16 changes
+// none: where the panels are of that type, so are the values.
+func operand(k micro.Kernel, values []float32) micro.Operand {
+	if k.Panels == tensor.F32 {
+		return micro.Operand{F32: values}
+	}
+	half := make([]fp16.Float16, len(values))
+	fp16.Narrow(half, values)
+	return micro.Operand{F16: half}
+}
+
+// at returns element i of o.
+func at(o micro.Operand, i int) float32 {
+	if o.F16 != nil {
+		return o.F16[i].Float32()
+	}
+	return o.F32[i]
+}
+
+// guarded returns a copy of o in memory at a guard page.
+func guarded(t *testing.T, o micro.Operand, atEnd bool) micro.Operand {
+	if o.F16 != nil {
+		s := Guarded[fp16.Float16](t, len(o.F16), atEnd)
+		copy(s, o.F16)
+		return micro.Operand{F16: s}
+	}
+	s := Guarded[float32](t, len(o.F32), atEnd)
+	copy(s, o.F32)
+	return micro.Operand{F32: s}
 }
 
 // spread puts rows of so many values at two strides into n elements, which are
@@ -164,7 +197,7 @@ func reference(k micro.Kernel, x micro.Call) {
 				acc = x.C[i*x.LDC+j]
 			}
 			for p := range x.K {
-				acc = MulAdd(k.Operands, x.A[i*x.ARow+p*x.ACol], x.B[j/k.NR*x.BPanel+p*x.BRow+j%k.NR], acc)
+				acc = MulAdd(k.Operands, at(x.A, i*x.ARow+p*x.ACol), at(x.B, j/k.NR*x.BPanel+p*x.BRow+j%k.NR), acc)
 			}
 			x.C[i*x.LDC+j] = acc
 		}
@@ -208,17 +241,12 @@ func testEdges(t *testing.T, k micro.Kernel) {
 // the beginning, where the next byte is not mapped: a stray read is a fault.
 func testBounds(t *testing.T, k micro.Kernel) {
 	rng := rand.New(rand.NewPCG(2, 3))
-	guarded := func(values []float32, atEnd bool) []float32 {
-		s := Guarded[float32](t, len(values), atEnd)
-		copy(s, values)
-		return s
-	}
 	for _, atEnd := range []bool{true, false} {
 		for n, depth := range depths {
 			for _, byColumn := range []bool{false, true} {
 				x := tile{depth: depth, rows: 2*k.MR - n%(2*k.MR), cols: 2*k.NR - n%min(k.NR, 7), byColumn: byColumn, beside: n%2 == 1, gap: 3}
 				c := x.call(rng, Mixes[0], k)
-				c.A, c.B = guarded(c.A, atEnd), guarded(c.B, atEnd)
+				c.A, c.B = guarded(t, c.A, atEnd), guarded(t, c.B, atEnd)
 				c.C = Guarded[float32](t, (x.rows-1)*c.LDC+x.cols, atEnd)
 				want := c
 				want.C = slices.Clone(c.C)
@@ -244,7 +272,7 @@ var (
 
 // testThin takes thin products of every number of rows there is code for.
 func testThin(t *testing.T, k micro.Kernel) {
-	testUnpacked(t, k, 11, thinCols, []bool{false}, func(a []float32, aRow, _ int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+	testUnpacked(t, k, 11, thinCols, []bool{false}, func(a micro.Operand, aRow, _ int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
 		k.Thin(a, aRow, b, c, ldc, rows, accumulate)
 	})
 }
@@ -253,27 +281,39 @@ func testThin(t *testing.T, k micro.Kernel) {
 // looks at the panels that are left behind.
 func testWiden(t *testing.T, k micro.Kernel) {
 	cols := []int{k.NR, 2 * k.NR, 3 * k.NR}
-	mem := Guarded[float32](t, slices.Max(cols)*slices.Max(unpackedDepths), true)
-	testUnpacked(t, k, 3*k.MR, cols, []bool{false, true}, func(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
-		panels := mem[len(mem)-b.Rows*b.Cols:]
-		before := mem[:len(mem)-b.Rows*b.Cols]
-		for i := range mem {
-			mem[i] = 0.125
-		}
+	size := slices.Max(cols) * slices.Max(unpackedDepths)
+	mem := guarded(t, operand(k, make([]float32, size)), true)
+	testUnpacked(t, k, 3*k.MR, cols, []bool{false, true}, func(a micro.Operand, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+		before := size - b.Rows*b.Cols
+		fill(mem, 0.125)
+		panels := mem.From(before)
 		k.Widen(micro.Call{
 			K: b.Rows, A: a, ARow: aRow, ACol: aCol, B: panels, BRow: k.NR, BPanel: b.Rows * k.NR,
 			C: c, LDC: ldc, Rows: rows, Cols: b.Cols, Accumulate: accumulate,
 		}, b)
-		for i, got := range panels {
+		for i := range b.Rows * b.Cols {
+			got := at(panels, i)
 			p, j := i/k.NR%b.Rows, i/k.NR/b.Rows*k.NR+i%k.NR
 			if want := element(b, p, j); !Same(got, want) {
 				t.Fatalf("%d×%d: B[%d,%d] is left as %g, want %g", b.Rows, b.Cols, p, j, got, want)
 			}
 		}
-		if slices.ContainsFunc(before, func(x float32) bool { return x != 0.125 }) {
-			t.Fatalf("%d×%d: wrote before the panels", b.Rows, b.Cols)
+		for i := range before {
+			if at(mem, i) != 0.125 {
+				t.Fatalf("%d×%d: wrote before the panels", b.Rows, b.Cols)
+			}
 		}
 	})
+}
+
+// fill sets all elements of o.
+func fill(o micro.Operand, value float32) {
+	for i := range o.F32 {
+		o.F32[i] = value
+	}
+	for i := range o.F16 {
+		o.F16[i] = fp16.FromFloat32(value)
+	}
 }
 
 // testFinish takes every number of rows that can be left of several tiles, and
@@ -327,12 +367,12 @@ func testFinish(t *testing.T, k micro.Kernel) {
 // testUnpacked checks a product with a B that is read where it is, in memory
 // whose neighbours are not mapped.
 func testUnpacked(t *testing.T, k micro.Kernel, mostRows int, allCols []int, byColumn []bool,
-	multiply func(a []float32, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)) {
+	multiply func(a micro.Operand, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)) {
 	const mostGap = 3
 	mostCols, mostDepth := slices.Max(allCols), slices.Max(unpackedDepths)
 	mostA, mostB, mostC := (mostRows+mostGap)*(mostDepth+mostGap), mostDepth*(mostCols+mostGap), mostRows*(mostCols+mostGap)
 	for _, atEnd := range []bool{true, false} {
-		memA, memC := Guarded[float32](t, mostA, atEnd), Guarded[float32](t, mostC, atEnd)
+		memA, memC := guarded(t, operand(k, make([]float32, mostA)), atEnd), Guarded[float32](t, mostC, atEnd)
 		memB16, memB32 := Guarded[fp16.Float16](t, mostB, atEnd), Guarded[float32](t, mostB, atEnd)
 		for n, mix := range Mixes {
 			rng := rand.New(rand.NewPCG(7, uint64(n)))
@@ -351,8 +391,10 @@ func testUnpacked(t *testing.T, k micro.Kernel, mostRows int, allCols []int, byC
 						b.F32 = guardedEnd(memB32, sizeB, atEnd)
 						copy(b.F32, mix.Slice(rng, k.Operands, sizeB))
 					}
-					a := guardedEnd(memA, sizeA, atEnd)
-					copy(a, spread(mix.Slice(rng, k.Operands, rows*x.depth), x.depth, sizeA, aRow, aCol))
+					values := operand(k, spread(mix.Slice(rng, k.Operands, rows*x.depth), x.depth, sizeA, aRow, aCol))
+					a := micro.Operand{F32: guardedEnd(memA.F32, len(values.F32), atEnd), F16: guardedEnd(memA.F16, len(values.F16), atEnd)}
+					copy(a.F32, values.F32)
+					copy(a.F16, values.F16)
 					c := guardedEnd(memC, (rows-1)*ldc+cols, atEnd)
 					for _, x.accumulate = range []bool{false, true} {
 						copy(c, mix.Slice(rng, tensor.F32, len(c)))
@@ -364,16 +406,16 @@ func testUnpacked(t *testing.T, k micro.Kernel, mostRows int, allCols []int, byC
 									acc = want[i*ldc+j]
 								}
 								for p := range x.depth {
-									acc = MulAdd(k.Operands, a[i*aRow+p*aCol], element(b, p, j), acc)
+									acc = MulAdd(k.Operands, at(values, i*aRow+p*aCol), element(b, p, j), acc)
 								}
 								want[i*ldc+j] = acc
 							}
 						}
 						multiply(a, aRow, aCol, b, c, ldc, rows, x.accumulate)
-						for at := range c {
-							if !Same(c[at], want[at]) {
+						for i := range c {
+							if !Same(c[i], want[i]) {
 								t.Fatalf("%s: %+v: C[%d,%d] = %g (%#08x), want %g (%#08x)", mix.Name, x,
-									at/ldc, at%ldc, c[at], math.Float32bits(c[at]), want[at], math.Float32bits(want[at]))
+									i/ldc, i%ldc, c[i], math.Float32bits(c[i]), want[i], math.Float32bits(want[i]))
 							}
 						}
 					}
@@ -401,13 +443,17 @@ func testPack(t *testing.T, k micro.Kernel) {
 	mix := Mixes[len(Mixes)-1] // any bits
 	const most = 60 * 60
 	for _, atEnd := range []bool{true, false} {
-		halves, floats, packed := Guarded[fp16.Float16](t, most, atEnd), Guarded[float32](t, most, atEnd), Guarded[float32](t, most, atEnd)
+		halves, floats := Guarded[fp16.Float16](t, most, atEnd), Guarded[float32](t, most, atEnd)
+		packed := guarded(t, operand(k, make([]float32, most)), atEnd)
 		copy(halves, mix.Half(rng, most))
 		copy(floats, mix.Slice(rng, tensor.F32, most))
 		for _, rows := range packSizes {
 			for _, cols := range packSizes {
 				for form := range 1 << 2 {
 					trans, half := form&1 != 0, form&2 != 0
+					if !half && k.Panels == tensor.F16 {
+						continue
+					}
 					stored, width := rows, cols
 					if trans {
 						stored, width = cols, rows
@@ -421,25 +467,22 @@ func testPack(t *testing.T, k micro.Kernel) {
 					}
 					stride := cols + rng.IntN(3)
 					n = max((rows-1)*stride+cols, 0)
-					dst := guardedEnd(packed, n, atEnd)
-					for i := range packed {
-						packed[i] = 0.125
+					first := 0
+					if atEnd {
+						first = most - n
 					}
-					k.Pack(dst, stride, m)
-					for at, got := range dst {
-						want := float32(0.125)
-						if i, j := at/stride, at%stride; j < cols {
-							want = element(m, i, j)
-						}
-						if !Same(got, want) {
-							t.Fatalf("%d×%d, transposed %v, to rows of %d: dst[%d] is %g, want %g", rows, cols, trans, stride, at, got, want)
-						}
-					}
-					for i, x := range packed[:most-n] {
-						if !atEnd {
-							x = packed[n+i]
-						}
-						if x != 0.125 {
+					fill(packed, 0.125)
+					k.Pack(packed.From(first), stride, m)
+					for i := range most {
+						at, got, want := i-first, at(packed, i), float32(0.125)
+						if at >= 0 && at < n {
+							if i, j := at/stride, at%stride; j < cols {
+								want = element(m, i, j)
+							}
+							if !Same(got, want) {
+								t.Fatalf("%d×%d, transposed %v, to rows of %d: dst[%d] is %g, want %g", rows, cols, trans, stride, at, got, want)
+							}
+						} else if got != want {
 							t.Fatalf("%d×%d, transposed %v, to rows of %d: wrote beyond dst", rows, cols, trans, stride)
 						}
 					}

@@ -25,7 +25,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 			if x.K == 0 {
 				return
 			}
-			second.K, second.A, second.B = x.K-half, x.A[half*x.ACol:], x.B[half*x.BRow:]
+			second.K, second.A, second.B = x.K-half, x.A.From(half*x.ACol), x.B.From(half*x.BRow)
 			second.C, second.LDC, second.Accumulate = make([]float32, x.Rows*x.Cols), x.Cols, false
 			right(second)
 			for i := range x.Rows {
@@ -59,7 +59,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	}),
 	"takes A to be packed": with(func(right func(micro.Call)) func(micro.Call) {
 		return func(x micro.Call) {
-			x.A, x.ARow, x.ACol = append(x.A, make([]float32, x.K*x.Rows)...), 1, x.Rows
+			x.A.F32, x.ARow, x.ACol = append(x.A.F32, make([]float32, x.K*x.Rows)...), 1, x.Rows
 			right(x)
 		}
 	}),
@@ -78,7 +78,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	"reads past the panel": with(func(right func(micro.Call)) func(micro.Call) {
 		return func(x micro.Call) {
 			if x.K > 0 {
-				readPast(x.B)
+				readPast(x.B.F32)
 			}
 			right(x)
 		}
@@ -93,14 +93,14 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	},
 	"computes ten rows of a thin product at most": func(k micro.Kernel) micro.Kernel {
 		right := k.Thin
-		k.Thin = func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+		k.Thin = func(a micro.Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
 			right(a, aRow, b, c, ldc, min(rows, 10), accumulate)
 		}
 		return k
 	},
 	"forgets the last column of a thin product": func(k micro.Kernel) micro.Kernel {
 		right := k.Thin
-		k.Thin = func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+		k.Thin = func(a micro.Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
 			if b.Cols > 128 {
 				b.Cols--
 			}
@@ -119,7 +119,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	"leaves nothing of an unpacked B": func(k micro.Kernel) micro.Kernel {
 		right := k.Widen
 		k.Widen = func(c micro.Call, b tensor.Matrix) {
-			c.B = make([]float32, len(c.B))
+			c.B.F32 = make([]float32, len(c.B.F32))
 			right(c, b)
 		}
 		return k
@@ -135,7 +135,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	},
 	"packs the transpose": func(k micro.Kernel) micro.Kernel {
 		right := k.Pack
-		k.Pack = func(dst []float32, stride int, m tensor.Matrix) {
+		k.Pack = func(dst micro.Operand, stride int, m tensor.Matrix) {
 			if m.Rows == m.Cols {
 				m = m.T()
 			}
@@ -145,10 +145,10 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	},
 	"packs more than there is": func(k micro.Kernel) micro.Kernel {
 		right := k.Pack
-		k.Pack = func(dst []float32, stride int, m tensor.Matrix) {
+		k.Pack = func(dst micro.Operand, stride int, m tensor.Matrix) {
 			right(dst, stride, m)
 			if m.Cols > 0 && stride > m.Cols && m.Rows > 1 {
-				dst[m.Cols] = 0
+				dst.F32[m.Cols] = 0
 			}
 		}
 		return k

@@ -7,8 +7,9 @@
 // A kernel multiplies some rows of A by panels of B into as many rows of C. It
 // takes MR rows at a time, which stay in the L1 cache while it goes along the
 // panels, and stays with each panel for all of k: a tile of C in registers. The
-// driver has widened both operands to float32, so that the kernel never sees a
-// conversion or a transposition, and packed B, unless it lies well as it is:
+// driver has brought both operands to the type of [Kernel.Panels], mostly float32,
+// so that the kernel never sees a conversion or a transposition, and packed B,
+// unless it lies well as it is:
 //
 //	                         ◄── NR ──►   ◄── NR ──►
 //	                       ┌────────────┬────────────┬──
@@ -49,9 +50,9 @@
 //     order. No second accumulator, no reassociation, no horizontal sum. This
 //     is what makes all tiers agree bit for bit.
 //   - Rounding. For kernels with [tensor.F32] operands fma rounds once. For
-//     those with [tensor.F16] operands the panels hold widened fp16 values,
-//     whose products are exact in float32, so a multiplication followed by an
-//     addition gives the same bits and either may be used.
+//     those with [tensor.F16] operands the panels hold fp16 values, widened or
+//     not, whose products are exact in float32, so a multiplication followed by
+//     an addition gives the same bits and either may be used.
 //   - Specials. Subnormals are neither flushed on input nor on output.
 //     Infinities follow IEEE 754. A NaN result may be any NaN.
 //   - Bounds. It reads the elements of A that the loop names, NR values of
@@ -60,7 +61,7 @@
 //     and nothing else, not even between the rows.
 //   - K ≥ 0; K = 0 stores zeros or leaves C as it is. Rows and Cols ≥ 1,
 //     LDC ≥ Cols, BRow ≥ NR, ARow and ACol ≥ 1. No alignment is promised beyond
-//     that of float32. C overlaps neither A nor B.
+//     that of the elements. C overlaps neither A nor B.
 //   - Time. Go cannot preempt assembly. The driver keeps K, Rows and Cols small
 //     enough that a call takes some tens of microseconds.
 //
@@ -70,14 +71,29 @@
 // shape for it, see [Kernel.Pack].
 package micro
 
-import "github.com/halfgrad/halfgrad/tensor"
+import (
+	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+// Operand holds elements of A or B in the field of the type of the kernel's Panels.
+// The other one is not looked at.
+type Operand struct {
+	F32 []float32
+	F16 []fp16.Float16
+}
+
+// From returns the elements from the nth on, none if there are no more.
+func (o Operand) From(n int) Operand {
+	return Operand{F32: o.F32[min(n, len(o.F32)):], F16: o.F16[min(n, len(o.F16)):]}
+}
 
 // Call is what a kernel is asked to do, as the package documentation defines it.
 type Call struct {
 	K          int
-	A          []float32
+	A          Operand
 	ARow, ACol int // elements from a row of A to the next, and from a column
-	B          []float32
+	B          Operand
 	BRow       int // elements from a row of a panel of B to the next
 	BPanel     int // and from a panel to the next
 	C          []float32
@@ -97,9 +113,13 @@ type Kernel struct {
 	// Tier is the instruction set, the name that HALFGRAD_KERNEL takes.
 	Tier string
 
-	// Operands is what the packed panels were widened from. A kernel for F16
-	// may rely on exact products; one for F32 may not.
+	// Operands is the type of the matrices. A kernel for F16 may rely on exact
+	// products; one for F32 may not.
 	Operands tensor.DType
+
+	// Panels is the type that Func gets their elements in, and that they are packed
+	// in: F32, or that of the operands where the kernel multiplies them as they are.
+	Panels tensor.DType
 
 	// MR and NR are the rows and columns of a tile. NR is also the width of a
 	// panel of B.
@@ -124,13 +144,14 @@ type Kernel struct {
 	Finish func(c Call, dst tensor.Matrix, e Epilogue) (finite bool)
 
 	// TurnCost is how many columns of C may take as long to compute as it takes to
-	// pack so much of an A for panels, turning it; 0 if that never pays.
+	// pack so much of an A for panels, turning it; 0 if that never pays, and where the
+	// panels are not of F32.
 	TurnCost int
 
 	// Thin multiplies a few rows by a whole matrix, which it reads where it is,
 	// once for all of up to eight rows, and widens on the way: no packing would
-	// pay for itself. b is of the operands' type and not transposed; any number
-	// of rows and columns is allowed, and what else is said of Func holds.
+	// pay for itself. a is of the panels' type, b of the operands' and not transposed;
+	// any number of rows and columns is allowed, and what else is said of Func holds.
 	//
 	//	for i := range rows {
 	//		for j := range b.Cols {
@@ -146,16 +167,17 @@ type Kernel struct {
 	//	}
 	//
 	// Here too the driver has it do no more than takes microseconds.
-	Thin func(a []float32, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)
+	Thin func(a Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)
 
-	// Pack copies a matrix of either type, which may be transposed, widening it
-	// exactly:
+	// Pack copies a matrix, which may be transposed, to the panels' type. Where that
+	// is F32 the matrix may be of either type, and is widened exactly; else it is of
+	// the same.
 	//
 	//	dst[i*stride+j] = m(i, j)   for i < m.Rows, j < m.Cols ≤ stride
 	//
 	// Nothing else of dst is written. As Go cannot preempt it, the driver has
 	// it pack no more than some 100 kB at a time.
-	Pack func(dst []float32, stride int, m tensor.Matrix)
+	Pack func(dst Operand, stride int, m tensor.Matrix)
 }
 
 // PeakLoop is a loop of independent fused multiply-adds on registers alone. It
