@@ -34,6 +34,7 @@ import (
 	"strings"
 
 	"github.com/halfgrad/halfgrad/kernels/amd64"
+	"github.com/halfgrad/halfgrad/kernels/arm64"
 	"github.com/halfgrad/halfgrad/kernels/generic"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -48,10 +49,10 @@ const Auto = "auto"
 
 // all and peakLoops list every kernel of this build, the preferred ones first.
 var (
-	all       = slices.Concat(amd64.Kernels, generic.Kernels)
-	peakLoops = slices.Concat(amd64.PeakLoops, generic.PeakLoops)
+	all       = slices.Concat(amd64.Kernels, arm64.Kernels, generic.Kernels)
+	peakLoops = slices.Concat(amd64.PeakLoops, arm64.PeakLoops, generic.PeakLoops)
 	// A tier that has none of its own takes the last.
-	elementwise = slices.Concat(amd64.Elementwise, generic.Elementwise)
+	elementwise = slices.Concat(amd64.Elementwise, arm64.Elementwise, generic.Elementwise)
 )
 
 // Config says what an [Engine] shall run on. The zero value is the default:

@@ -1,0 +1,21 @@
+package arm64_test
+
+import (
+	"testing"
+
+	"github.com/halfgrad/halfgrad/kernels/arm64"
+	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+)
+
+func TestConformance(t *testing.T) { kerneltest.Run(t, arm64.Kernels) }
+
+func TestElementwise(t *testing.T) { kerneltest.RunElementwise(t, arm64.Elementwise) }
+
+func TestPeakLoops(t *testing.T) {
+	for _, loop := range arm64.PeakLoops {
+		if loop.Supported {
+			loop.Func(0)
+			loop.Func(3)
+		}
+	}
+}

@@ -1,0 +1,13 @@
+// What 6x16_arm64.h and thin_arm64.h need to know of an fp16 A.
+
+#define SHIFT 1
+#define LANES 8
+#define EACH(S) S(0); S(1); S(2); S(3); S(4); S(5); S(6); S(7)
+#define STEPS(STEP, FMAS) \
+	STEP(FMAS, 0); STEP(FMAS, 1); STEP(FMAS, 2); STEP(FMAS, 3); \
+	STEP(FMAS, 4); STEP(FMAS, 5); STEP(FMAS, 6); STEP(FMAS, 7)
+#define COL6 FMOVD (A0), F0; FMOVS 8(A0), F1
+#define COL4 FMOVD (A0), F0
+#define COL2 FMOVS (A0), F0
+#define COL1 VLD1R (A0), [V0.H8]
+#define ONE(at, f, v) VLD1R.P 2(at), [v.H8]

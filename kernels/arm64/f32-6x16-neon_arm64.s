@@ -1,0 +1,96 @@
+//go:build !purego
+
+#include "textflag.h"
+
+// func gemm6x16NEON(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+//
+// The kernels f16f32acc-6x16-neon and f32-6x16-neon, and the same for panels of
+// which only the first 12, 8 or 4 columns are wanted. cols is a multiple of 16;
+// what does not fill a vector goes by way of scratch, in Go. The contract and a
+// picture of the panels are in package micro.
+//
+// What this is not: it does not convert. Both operands are float32, widened while
+// packing, because FCVTL takes one of the pipes that the FMAs need. The code is in
+// 6x16_arm64.h.
+//
+// Rows are taken six a pass; what is left as four, two and one. A that lies row
+// after row is loaded four steps at a time, a register a row, and the FMAs take
+// one lane each: nothing is broadcast, and nothing turned. A that lies column after
+// column has the elements of a step side by side.
+//
+// Registers
+//
+//	R0        k, counts down
+//	R1-R6     a, the rows of the pass, which move on by 16 every four steps; or
+//	          R1 alone, which moves on by R14 a step
+//	R7        b, moves on by R8 a step
+//	R8        bRow in bytes
+//	R9        c, row 0 of the tile
+//	R10       c, moves on by R11 a row, while a tile is loaded and stored
+//	R11       ldc in bytes
+//	R12, R20  a and c, row 0 of the pass
+//	R13, R14  aRow and aCol in bytes
+//	R15       columns left of the pass
+//	R16       from the end of a panel of B to the next, in bytes
+//	R17       rows left
+//	R19       where widened rows of B go, in the kernels that widen
+//	R21       accumulate
+//	R22-R26   unused
+//	V0-V5     four elements of each row of A, or V0 and V1 those of a column
+//	V6, V7    half of a row of a panel of B
+//	V8-V31    the tile: row i in V(8+4i) to V(11+4i)
+//
+// Budget of four steps of six rows: 96 FMAs, 8 loads of pairs, 6 loads, 4
+// additions, 2 instructions of loop. Two FMA pipes (Cortex-A72, Neoverse N1) need
+// 48 cycles for it, in which they can issue 144 to 192 instructions and load 48 to
+// 96 registers; four (Neoverse V1, Apple M1) need 24 cycles, for 192 instructions
+// and 48 to 72 registers. There are 116 and 22: the FMAs bind. 24 accumulators
+// cover four pipes × a latency of 4. An 8×12 tile has 10 % fewer loads (5 instead
+// of 5.5 a step), but no registers for rows of A: 8 + 24, and none for B. Its 12
+// columns divide few layers.
+
+#define BSHIFT 2
+#define STEP4(FMAS, l) \
+	FLDPQ (BAT), (F6, F7);    \
+	FMAS(FMLA_LANE, l, 6, 0); \
+	FMAS(FMLA_LANE, l, 7, 1); \
+	FLDPQ 32(BAT), (F6, F7);  \
+	FMAS(FMLA_LANE, l, 6, 2); \
+	FMAS(FMLA_LANE, l, 7, 3); \
+	ADD   BROW, BAT
+#define STEP3(FMAS, l) \
+	FLDPQ (BAT), (F6, F7);    \
+	FMAS(FMLA_LANE, l, 6, 0); \
+	FMAS(FMLA_LANE, l, 7, 1); \
+	FMOVQ 32(BAT), F6;        \
+	FMAS(FMLA_LANE, l, 6, 2); \
+	ADD   BROW, BAT
+#define STEP2(FMAS, l) \
+	FLDPQ (BAT), (F6, F7);    \
+	FMAS(FMLA_LANE, l, 6, 0); \
+	FMAS(FMLA_LANE, l, 7, 1); \
+	ADD   BROW, BAT
+#define STEP1(FMAS, l) \
+	FMOVQ (BAT), F6;          \
+	FMAS(FMLA_LANE, l, 6, 0); \
+	ADD   BROW, BAT
+#define NEXTPANEL(to) MOVD bPanel+48(FP), to; LSL $BSHIFT, to
+#define START
+#include "f32_arm64.h"
+#include "6x16_arm64.h"
+
+TEXT ·gemm6x16NEON(SB), NOSPLIT, $0-89
+	KERNEL(STEP4, GET4, TILE6(PUT4), TILE4(PUT4), TILE2(PUT4), TILE1(PUT4))
+	RET
+
+TEXT ·gemm6x12NEON(SB), NOSPLIT, $0-89
+	KERNEL(STEP3, GET3, TILE6(PUT3), TILE4(PUT3), TILE2(PUT3), TILE1(PUT3))
+	RET
+
+TEXT ·gemm6x8NEON(SB), NOSPLIT, $0-89
+	KERNEL(STEP2, GET2, TILE6(PUT2), TILE4(PUT2), TILE2(PUT2), TILE1(PUT2))
+	RET
+
+TEXT ·gemm6x4NEON(SB), NOSPLIT, $0-89
+	KERNEL(STEP1, GET1, TILE6(PUT1), TILE4(PUT1), TILE2(PUT1), TILE1(PUT1))
+	RET

@@ -1,0 +1,11 @@
+// What 6x16_arm64.h and thin_arm64.h need to know of a float32 A.
+
+#define SHIFT 2
+#define LANES 4
+#define EACH(S) S(0); S(1); S(2); S(3)
+#define STEPS(STEP, FMAS) STEP(FMAS, 0); STEP(FMAS, 1); STEP(FMAS, 2); STEP(FMAS, 3)
+#define COL6 FMOVQ (A0), F0; FMOVD 16(A0), F1
+#define COL4 FMOVQ (A0), F0
+#define COL2 FMOVD (A0), F0
+#define COL1 FMOVS (A0), F0
+#define ONE(at, f, v) FMOVS.P 4(at), f

@@ -1,0 +1,14 @@
+//go:build !arm64 || purego
+
+package arm64
+
+import "github.com/halfgrad/halfgrad/kernels/micro"
+
+// Kernels is empty in this build.
+var Kernels []micro.Kernel
+
+// PeakLoops is empty in this build.
+var PeakLoops []micro.PeakLoop
+
+// Elementwise is empty in this build.
+var Elementwise []micro.Elementwise
