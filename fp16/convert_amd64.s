@@ -21,12 +21,12 @@
 #define SRC  SI
 #define LEFT CX
 
-// func widenF16C(dst *float32, src *Float16, n int)
+// func widenVectors(dst *float32, src *Float16, n int)
 //
 // VCVTPH2PS is exact, keeps subnormals whatever MXCSR says, and makes NaNs
 // quiet (Intel SDM vol. 2, VCVTPH2PS). Budget: one conversion (two uops on
 // Intel) and one 32-byte store a vector; the store port binds.
-TEXT ·widenF16C(SB), NOSPLIT, $0-24
+TEXT ·widenVectors(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DST
 	MOVQ src+8(FP), SRC
 	MOVQ n+16(FP), LEFT
@@ -64,12 +64,12 @@ widenDone:
 	VZEROUPPER
 	RET
 
-// func narrowF16C(dst *Float16, src *float32, n int)
+// func narrowVectors(dst *Float16, src *float32, n int)
 //
 // The immediate 0 of VCVTPS2PH selects round to nearest even regardless of
 // MXCSR; results in the subnormal range are subnormals whatever MXCSR says
 // (Intel SDM vol. 2, VCVTPS2PH).
-TEXT ·narrowF16C(SB), NOSPLIT, $0-24
+TEXT ·narrowVectors(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DST
 	MOVQ src+8(FP), SRC
 	MOVQ n+16(FP), LEFT

@@ -9,7 +9,8 @@
 // rounds to nearest with ties to even, subnormals are kept on both sides,
 // values of magnitude 65520 and above become infinities, and NaNs stay NaNs
 // (made quiet, the top bits of their payload kept). They give the same bits on
-// every architecture; on amd64 with F16C the slices are converted by assembly.
+// every architecture; on amd64 with F16C and on arm64 slices are converted by
+// assembly.
 package fp16
 
 import "github.com/x448/float16"
