@@ -7,6 +7,7 @@ import (
 	"github.com/klauspost/cpuid/v2"
 
 	"github.com/halfgrad/halfgrad/kernels/micro"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // Blocking holds the block sizes of a matrix product: a thread computes blocks
@@ -72,11 +73,11 @@ func MachineCaches() Caches {
 // of widening B, 120, up to 8 %. A packed B of half of the L3 cache instead of 2 MiB
 // loses 2 % on 2048×2048×2048.
 func blockingFor(k micro.Kernel, c Caches) Blocking {
-	const size = 4 // bytes of a packed element
+	size := k.Panels.Size()
 	kc := min(roundDown(c.L1D*3/4/(12*size), 8), 512)
 	nc := max(roundDown(c.L2/2/(size*kc), k.NR), k.NR)
 	return Blocking{
-		MC: max(roundDown(c.L2/2/(size*nc), rowUnit), k.MR),
+		MC: max(roundDown(c.L2/2/(tensor.F32.Size()*nc), rowUnit), k.MR),
 		KC: kc,
 		NC: nc,
 		B:  min(c.L2*2, c.L3/2) / size,

@@ -317,10 +317,11 @@ type strip struct {
 }
 
 // from returns s without its first rows and columns; B is not looked at.
-func (s strip) from(rows, cols int) strip {
-	s.i, s.Rows, s.A = s.i+rows, s.Rows-rows, s.A.From(rows*s.ARow)
-	s.j, s.Cols, s.C = s.j+cols, s.Cols-cols, s.C[rows*s.LDC+cols:]
-	return s
+func (s *strip) from(rows, cols int) strip {
+	x := *s
+	x.i, x.Rows, x.A = s.i+rows, s.Rows-rows, s.A.From(rows*s.ARow)
+	x.j, x.Cols, x.C = s.j+cols, s.Cols-cols, s.C[rows*s.LDC+cols:]
+	return x
 }
 
 // aBand is how many rows of a transposed A lie side by side, those of several
@@ -365,7 +366,7 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 	nr := p.kernel.NR
 	if p.packed {
 		s.B, s.BRow, s.BPanel = p.b.From((s.j-p.j0)*p.k+s.k*nr), nr, p.k*nr
-		p.multiplyPanels(s, own)
+		p.multiplyPanels(&s, own)
 		return
 	}
 	if first {
@@ -390,10 +391,10 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 			y.Cols = whole
 			if p.inPlace {
 				y.B, y.BRow, y.BPanel = operand(b), b.Stride, nr
-				p.multiplyPanels(y, own)
+				p.multiplyPanels(&y, own)
 			} else {
 				p.kernel.Widen(y.Call, b)
-				p.finish(y, own)
+				p.finish(&y, own)
 			}
 			if whole == x.Cols {
 				continue
@@ -407,19 +408,19 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 				p.pack(x.B.From(q*x.K), x.k, x.j+q, x.K, min(nr, x.Cols-q))
 			}
 		}
-		p.multiplyPanels(x, own)
+		p.multiplyPanels(&x, own)
 	}
 }
 
 // multiplyPanels multiplies by panels of B that are ready.
-func (p *product) multiplyPanels(s strip, own *workspace) {
+func (p *product) multiplyPanels(s *strip, own *workspace) {
 	whole := roundDown(s.Cols, p.kernel.NR)
 	if !s.last || p.kernel.Finish == nil || p.C.F16 == nil || p.turned || whole == 0 || p.byRow && p.Bias != nil {
 		p.kernel.Func(s.Call)
 		p.finish(s, own)
 		return
 	}
-	x := s
+	x := *s
 	x.Cols = whole
 	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}
 	if p.Bias != nil {
@@ -430,10 +431,10 @@ func (p *product) multiplyPanels(s strip, own *workspace) {
 	}
 	if whole < s.Cols {
 		b := s.B.From(whole / p.kernel.NR * s.BPanel)
-		s = s.from(0, whole)
-		s.B = b
-		p.kernel.Func(s.Call)
-		p.finish(s, own)
+		rest := s.from(0, whole)
+		rest.B = b
+		p.kernel.Func(rest.Call)
+		p.finish(&rest, own)
 	}
 }
 
@@ -475,7 +476,7 @@ func (p *thin) do(task int, own *workspace) {
 		b := (*product)(p).blockB(k0, j, min(thinSteps, p.k-k0), cols)
 		p.kernel.Thin(operand(p.A).From(k0), p.A.Stride, b, sums.F32, sums.Stride, c.Rows, k0 > 0 || p.Accumulate)
 	}
-	(*product)(p).finish(strip{Call: micro.Call{C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols}, j: j, last: true}, own)
+	(*product)(p).finish(&strip{Call: micro.Call{C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols}, j: j, last: true}, own)
 }
 
 // sums returns where the sums of a block of C are kept. That is C itself if it
@@ -496,42 +497,44 @@ func (p *product) sums(c tensor.Matrix, memory []float32, stride int, first bool
 }
 
 // finish makes some of C of its sums, if they are complete.
-func (p *product) finish(s strip, own *workspace) {
+func (p *product) finish(s *strip, own *workspace) {
 	if !s.last {
 		return
 	}
-	c := p.C.Block(s.i, s.j, s.Rows, s.Cols)
+	i, j, rows, cols := s.i, s.j, s.Rows, s.Cols
+	sums, stride := s.C, s.LDC
+	c := p.C.Block(i, j, rows, cols)
 	if p.turned {
-		own.turned = grow(own.turned, s.Rows*s.Cols)
-		sums := tensor.Matrix{F32: s.C, Rows: s.Rows, Cols: s.Cols, Stride: s.LDC}
-		p.kernel.Pack(micro.Operand{F32: own.turned}, s.Rows, sums.T())
-		c, s.C, s.LDC = c.T(), own.turned, s.Rows
-		s.i, s.j, s.Rows, s.Cols = s.j, s.i, s.Cols, s.Rows
+		own.turned = grow(own.turned, rows*cols)
+		m := tensor.Matrix{F32: sums, Rows: rows, Cols: cols, Stride: stride}
+		p.kernel.Pack(micro.Operand{F32: own.turned}, rows, m.T())
+		c, sums, stride = c.T(), own.turned, rows
+		i, j, rows, cols = j, i, cols, rows
 	}
-	if c.F32 != nil && &c.F32[0] == &s.C[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
+	if c.F32 != nil && &c.F32[0] == &sums[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
 		return // nothing is left to do
 	}
 	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}
 	if p.Bias != nil && !p.byRow {
-		e.Bias = p.Bias[s.j : s.j+s.Cols]
+		e.Bias = p.Bias[j : j+cols]
 	}
-	if p.Bias == nil && c.Stride == s.Cols && s.LDC == s.Cols && s.Rows*s.Cols <= micro.MostElements { // it might as well be one row
-		s.Rows, s.Cols = 1, s.Rows*s.Cols
-		c.Rows, c.Cols = s.Rows, s.Cols
+	if p.Bias == nil && c.Stride == cols && stride == cols && rows*cols <= micro.MostElements { // it might as well be one row
+		rows, cols = 1, rows*cols
+		c.Rows, c.Cols = rows, cols
 	}
-	rows := max(micro.MostElements/s.Cols, 1) // of a call
+	atOnce := max(micro.MostElements/cols, 1) // rows of a call
 	if p.Bias != nil && p.byRow {
-		own.bias = grow(own.bias, s.Cols)
-		e.Bias, rows = own.bias, 1
+		own.bias = grow(own.bias, cols)
+		e.Bias, atOnce = own.bias, 1
 	}
-	for r := 0; r < s.Rows; r += rows {
+	for r := 0; r < rows; r += atOnce {
 		if p.Bias != nil && p.byRow {
 			for col := range e.Bias {
-				e.Bias[col] = p.Bias[s.i+r]
+				e.Bias[col] = p.Bias[i+r]
 			}
 		}
-		part := c.Block(r, 0, min(rows, s.Rows-r), s.Cols)
-		if !p.elementwise.Store(part, s.C[r*s.LDC:], s.LDC, e) && p.Check {
+		part := c.Block(r, 0, min(atOnce, rows-r), cols)
+		if !p.elementwise.Store(part, sums[r*stride:], stride, e) && p.Check {
 			p.overflow.Store(true)
 		}
 	}

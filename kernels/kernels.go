@@ -102,7 +102,7 @@ type plan struct {
 	kernel        micro.Kernel
 	blocking      Blocking
 	stripElements int // about how many elements of A are made ready at a time
-	inPlaceBelow  int // the most elements that A and B have together not to be packed
+	inPlaceBelow  int // the most elements that A and B have together to be read where they are, if they can be
 }
 
 // UnsupportedError reports a tier that was asked for by name and cannot run.
@@ -167,7 +167,8 @@ func New(cfg Config) (*Engine, error) {
 			return k.Tier == name && k.Operands == p.operands && k.Supported
 		})
 		*p.plan = plan{kernel: all[i], blocking: cfg.Blocking.or(blockingFor(all[i], caches))}
-		p.plan.stripElements, p.plan.inPlaceBelow = caches.L1D*3/4/4, min(caches.L3/2, 8<<20)/4
+		size := all[i].Panels.Size()
+		p.plan.stripElements, p.plan.inPlaceBelow = caches.L1D*3/4/size, min(caches.L3/2, 8<<20)/size
 	}
 	last := len(elementwise) - 1
 	e.elementwise = elementwise[last]

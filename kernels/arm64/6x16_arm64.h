@@ -5,6 +5,8 @@
 //	NEXTPANEL(to)  makes to the bytes from a panel of B to the next
 //	START          what there is to do before the first panel of a pass
 //
+//	PASSEDTOO(n)   what else moves on by n rows after a pass
+//
 // and what KERNEL takes. f32_arm64.h or f16_arm64.h say what there is to know of A:
 //
 //	SHIFT          the logarithm of the bytes of an element
@@ -147,6 +149,7 @@ store:                    \
 	MOVD  $n, R0;          \
 	MADD  R0, APASS, AROW, APASS; \
 	MADD  R0, CPASS, LDC, CPASS; \
+	PASSEDTOO(n);          \
 	SUB   $n, ROWS
 
 // A whole kernel. STEP (FMAS, l) is a step of a tile of one to four vectors a row:

@@ -1,4 +1,5 @@
-// What 6x16_arm64.h and thin_arm64.h need to know of an fp16 A.
+// What 6x16_arm64.h, finish_arm64.h and thin_arm64.h need to know of an fp16 A and
+// B.
 
 #define SHIFT 1
 #define LANES 8
@@ -11,3 +12,27 @@
 #define COL2 FMOVS (A0), F0
 #define COL1 VLD1R (A0), [V0.H8]
 #define ONE(at, f, v) VLD1R.P 2(at), [v.H8]
+
+// A step of a tile of so many vectors a row.
+#define STEP4(FMAS, l) \
+	FLDPQ (BAT), (F6, F7);      \
+	FMAS(FMLAL_LANE, l, 6, 0);  \
+	FMAS(FMLAL2_LANE, l, 6, 1); \
+	FMAS(FMLAL_LANE, l, 7, 2);  \
+	FMAS(FMLAL2_LANE, l, 7, 3); \
+	ADD   BROW, BAT
+#define STEP3(FMAS, l) \
+	FLDPQ (BAT), (F6, F7);      \
+	FMAS(FMLAL_LANE, l, 6, 0);  \
+	FMAS(FMLAL2_LANE, l, 6, 1); \
+	FMAS(FMLAL_LANE, l, 7, 2);  \
+	ADD   BROW, BAT
+#define STEP2(FMAS, l) \
+	FMOVQ (BAT), F6;            \
+	FMAS(FMLAL_LANE, l, 6, 0);  \
+	FMAS(FMLAL2_LANE, l, 6, 1); \
+	ADD   BROW, BAT
+#define STEP1(FMAS, l) \
+	FMOVD (BAT), F6;            \
+	FMAS(FMLAL_LANE, l, 6, 0);  \
+	ADD   BROW, BAT

@@ -18,30 +18,9 @@
 // additions, 2 instructions of loop: half the loads of FMLA, and half the bytes.
 
 #define BSHIFT 1
-#define STEP4(FMAS, l) \
-	FLDPQ (BAT), (F6, F7);      \
-	FMAS(FMLAL_LANE, l, 6, 0);  \
-	FMAS(FMLAL2_LANE, l, 6, 1); \
-	FMAS(FMLAL_LANE, l, 7, 2);  \
-	FMAS(FMLAL2_LANE, l, 7, 3); \
-	ADD   BROW, BAT
-#define STEP3(FMAS, l) \
-	FLDPQ (BAT), (F6, F7);      \
-	FMAS(FMLAL_LANE, l, 6, 0);  \
-	FMAS(FMLAL2_LANE, l, 6, 1); \
-	FMAS(FMLAL_LANE, l, 7, 2);  \
-	ADD   BROW, BAT
-#define STEP2(FMAS, l) \
-	FMOVQ (BAT), F6;            \
-	FMAS(FMLAL_LANE, l, 6, 0);  \
-	FMAS(FMLAL2_LANE, l, 6, 1); \
-	ADD   BROW, BAT
-#define STEP1(FMAS, l) \
-	FMOVD (BAT), F6;            \
-	FMAS(FMLAL_LANE, l, 6, 0);  \
-	ADD   BROW, BAT
 #define NEXTPANEL(to) MOVD bPanel+48(FP), to; LSL $BSHIFT, to
 #define START
+#define PASSEDTOO(n)
 #include "f16_arm64.h"
 #include "6x16_arm64.h"
 

@@ -50,32 +50,9 @@
 // columns divide few layers.
 
 #define BSHIFT 2
-#define STEP4(FMAS, l) \
-	FLDPQ (BAT), (F6, F7);    \
-	FMAS(FMLA_LANE, l, 6, 0); \
-	FMAS(FMLA_LANE, l, 7, 1); \
-	FLDPQ 32(BAT), (F6, F7);  \
-	FMAS(FMLA_LANE, l, 6, 2); \
-	FMAS(FMLA_LANE, l, 7, 3); \
-	ADD   BROW, BAT
-#define STEP3(FMAS, l) \
-	FLDPQ (BAT), (F6, F7);    \
-	FMAS(FMLA_LANE, l, 6, 0); \
-	FMAS(FMLA_LANE, l, 7, 1); \
-	FMOVQ 32(BAT), F6;        \
-	FMAS(FMLA_LANE, l, 6, 2); \
-	ADD   BROW, BAT
-#define STEP2(FMAS, l) \
-	FLDPQ (BAT), (F6, F7);    \
-	FMAS(FMLA_LANE, l, 6, 0); \
-	FMAS(FMLA_LANE, l, 7, 1); \
-	ADD   BROW, BAT
-#define STEP1(FMAS, l) \
-	FMOVQ (BAT), F6;          \
-	FMAS(FMLA_LANE, l, 6, 0); \
-	ADD   BROW, BAT
 #define NEXTPANEL(to) MOVD bPanel+48(FP), to; LSL $BSHIFT, to
 #define START
+#define PASSEDTOO(n)
 #include "f32_arm64.h"
 #include "6x16_arm64.h"
 

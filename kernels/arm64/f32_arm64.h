@@ -1,4 +1,5 @@
-// What 6x16_arm64.h and thin_arm64.h need to know of a float32 A.
+// What 6x16_arm64.h, finish_arm64.h and thin_arm64.h need to know of a float32 A
+// and, unless it is to be widened, B.
 
 #define SHIFT 2
 #define LANES 4
@@ -9,3 +10,29 @@
 #define COL2 FMOVD (A0), F0
 #define COL1 FMOVS (A0), F0
 #define ONE(at, f, v) FMOVS.P 4(at), f
+
+// A step of a tile of so many vectors a row.
+#define STEP4(FMAS, l) \
+	FLDPQ (BAT), (F6, F7);    \
+	FMAS(FMLA_LANE, l, 6, 0); \
+	FMAS(FMLA_LANE, l, 7, 1); \
+	FLDPQ 32(BAT), (F6, F7);  \
+	FMAS(FMLA_LANE, l, 6, 2); \
+	FMAS(FMLA_LANE, l, 7, 3); \
+	ADD   BROW, BAT
+#define STEP3(FMAS, l) \
+	FLDPQ (BAT), (F6, F7);    \
+	FMAS(FMLA_LANE, l, 6, 0); \
+	FMAS(FMLA_LANE, l, 7, 1); \
+	FMOVQ 32(BAT), F6;        \
+	FMAS(FMLA_LANE, l, 6, 2); \
+	ADD   BROW, BAT
+#define STEP2(FMAS, l) \
+	FLDPQ (BAT), (F6, F7);    \
+	FMAS(FMLA_LANE, l, 6, 0); \
+	FMAS(FMLA_LANE, l, 7, 1); \
+	ADD   BROW, BAT
+#define STEP1(FMAS, l) \
+	FMOVQ (BAT), F6;          \
+	FMAS(FMLA_LANE, l, 6, 0); \
+	ADD   BROW, BAT

@@ -21,10 +21,10 @@ var (
 // FMLA rounds once, so one function serves both kinds of operands. FMLAL takes fp16
 // only: fp32 operands have the same kernel in both tiers.
 var Kernels = []micro.Kernel{
-	{Name: "f16f32acc-6x16-neonfhm", Tier: "neonfhm", Operands: tensor.F16, Panels: tensor.F16, MR: mr, NR: nr, Supported: hasFHM, Func: gemmFHM, Widen: widenFHM, Thin: thinFHM, Pack: packF16},
-	{Name: "f32-6x16-neonfhm", Tier: "neonfhm", Operands: tensor.F32, Panels: tensor.F32, MR: mr, NR: nr, Supported: hasFHM, Func: gemm, Widen: widen, Thin: thin, Pack: packF32},
-	{Name: "f16f32acc-6x16-neon", Tier: "neon", Operands: tensor.F16, Panels: tensor.F32, MR: mr, NR: nr, Supported: hasNEON, Func: gemm, Widen: widen, Thin: thin, Pack: packF32},
-	{Name: "f32-6x16-neon", Tier: "neon", Operands: tensor.F32, Panels: tensor.F32, MR: mr, NR: nr, Supported: hasNEON, Func: gemm, Widen: widen, Thin: thin, Pack: packF32},
+	{Name: "f16f32acc-6x16-neonfhm", Tier: "neonfhm", Operands: tensor.F16, Panels: tensor.F16, MR: mr, NR: nr, Supported: hasFHM, Func: gemmFHM, Widen: widenFHM, Finish: finishFHM, Thin: thinFHM, Pack: packF16},
+	{Name: "f32-6x16-neonfhm", Tier: "neonfhm", Operands: tensor.F32, Panels: tensor.F32, MR: mr, NR: nr, Supported: hasFHM, Func: gemm, Widen: widen, Finish: finish, Thin: thin, Pack: packF32},
+	{Name: "f16f32acc-6x16-neon", Tier: "neon", Operands: tensor.F16, Panels: tensor.F32, MR: mr, NR: nr, Supported: hasNEON, Func: gemm, Widen: widen, Finish: finish, Thin: thin, Pack: packF32},
+	{Name: "f32-6x16-neon", Tier: "neon", Operands: tensor.F32, Panels: tensor.F32, MR: mr, NR: nr, Supported: hasNEON, Func: gemm, Widen: widen, Finish: finish, Thin: thin, Pack: packF32},
 }
 
 // PeakLoops measure the FMA peak of each tier. An FMLAL is as many operations as an
@@ -123,6 +123,16 @@ func widen(x micro.Call, b tensor.Matrix) {
 
 func widenFHM(x micro.Call, b tensor.Matrix) {
 	widen6x16F16NEONFHM(x.K, first(x.A.F16), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B.F16), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+}
+
+func finish(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
+	return finish6x16F16NEON(x.K, first(x.A.F32), x.ARow, x.ACol, first(x.B.F32), x.BRow, x.BPanel, first(x.C), x.LDC, x.Rows, x.Cols, x.Accumulate,
+		&dst.F16[0], dst.Stride, e.Scale, first(e.Bias), e.ReLU)
+}
+
+func finishFHM(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
+	return finish6x16F16NEONFHM(x.K, first(x.A.F16), x.ARow, x.ACol, first(x.B.F16), x.BRow, x.BPanel, first(x.C), x.LDC, x.Rows, x.Cols, x.Accumulate,
+		&dst.F16[0], dst.Stride, e.Scale, first(e.Bias), e.ReLU)
 }
 
 // thinFunc is the assembly of a thin product of so many rows.
@@ -253,6 +263,12 @@ func widen6x16F32NEON(k int, a *float32, aRow, aCol int, b *float32, bRow int, p
 
 //go:noescape
 func widen6x16F16NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow int, panels *fp16.Float16, c *float32, ldc, rows, cols int, accumulate bool)
+
+//go:noescape
+func finish6x16F16NEON(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool, dst *fp16.Float16, dstStride int, scale float32, bias *float32, relu bool) (finite bool)
+
+//go:noescape
+func finish6x16F16NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool, dst *fp16.Float16, dstStride int, scale float32, bias *float32, relu bool) (finite bool)
 
 // Thin products: the loop of micro.Kernel.Thin for as many rows as the name says.
 

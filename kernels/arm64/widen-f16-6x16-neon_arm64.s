@@ -29,6 +29,7 @@
 	ADD     BROW, BAT
 #define NEXTPANEL(to) MOVD $(16<<BSHIFT), to
 #define START MOVD panels+48(FP), PANEL
+#define PASSEDTOO(n)
 #include "f32_arm64.h"
 #include "6x16_arm64.h"
 
