@@ -13,7 +13,8 @@
 //	LANES          the elements of a row that a register holds
 //	STEPS          (STEP, FMAS) the steps by them
 //	COL6 … COL1    load the elements of a step that lie side by side
-//	ONE            (at, f, v) loads an element into lane 0, and moves on to the next
+//	ONE            (at, f, n, t) loads an element into lane 0, and moves on to the
+//	               next; n and t are the numbers of the registers at and f
 
 #include "encode_arm64.h"
 
@@ -59,10 +60,10 @@
 #define ROW2 ROW1; FMOVQ.P 16(A1), F1
 #define ROW4 ROW2; FMOVQ.P 16(A2), F2; FMOVQ.P 16(A3), F3
 #define ROW6 ROW4; FMOVQ.P 16(A4), F4; FMOVQ.P 16(A5), F5
-#define ONE1 ONE(A0, F0, V0)
-#define ONE2 ONE1; ONE(A1, F1, V1)
-#define ONE4 ONE2; ONE(A2, F2, V2); ONE(A3, F3, V3)
-#define ONE6 ONE4; ONE(A4, F4, V4); ONE(A5, F5, V5)
+#define ONE1 ONE(A0, F0, 1, 0)
+#define ONE2 ONE1; ONE(A1, F1, 2, 1)
+#define ONE4 ONE2; ONE(A2, F2, 3, 2); ONE(A3, F3, 4, 3)
+#define ONE6 ONE4; ONE(A4, F4, 5, 4); ONE(A5, F5, 6, 5)
 
 // Steps of A that lies row after row: those of a register, and one.
 #define ROWS6(STEP) ROW6; STEPS(STEP, BYROW6)

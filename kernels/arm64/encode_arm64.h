@@ -16,6 +16,11 @@
 // fmlal2 v{d}.4s, v{n}.4h, v{m}.h[{i}]
 #define FMLAL2_LANE(m, i, n, d) WORD $(0x6f808000 | ((i)&1)<<20 | ((i)&2)<<20 | ((i)&4)<<9 | (m)<<16 | (n)<<5 | (d))
 
+// An fp16 to lane 0, zeros to the others, and on to the next
+
+// ldr h{t}, [x{n}], #2
+#define LDRH_POST(n, t) WORD $(0x7c402400 | (n)<<5 | (t))
+
 // Conversions: of the lower or the upper half of n to d, and of n to the lower or
 // the upper half of d. FCVTN clears the upper half.
 

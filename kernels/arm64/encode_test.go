@@ -136,6 +136,8 @@ func (m macro) use(rng *rand.Rand) (call, text string) {
 			most = 4
 		case p == "m" && halves: // the other bit is one of the lane
 			most = 16
+		case strings.Contains(m.text, "x{"+p+"}"): // 31 is the stack pointer
+			most = 31
 		}
 		values[p] = rng.IntN(most)
 		arguments[i] = strconv.Itoa(values[p])

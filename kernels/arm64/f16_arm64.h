@@ -11,7 +11,7 @@
 #define COL4 FMOVD (A0), F0
 #define COL2 FMOVS (A0), F0
 #define COL1 VLD1R (A0), [V0.H8]
-#define ONE(at, f, v) VLD1R.P 2(at), [v.H8]
+#define ONE(at, f, n, t) LDRH_POST(n, t)
 
 // A step of a tile of so many vectors a row.
 #define STEP4(FMAS, l) \

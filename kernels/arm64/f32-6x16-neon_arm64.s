@@ -41,13 +41,14 @@
 //	V8-V31    the tile: row i in V(8+4i) to V(11+4i)
 //
 // Budget of four steps of six rows: 96 FMAs, 8 loads of pairs, 6 loads, 4
-// additions, 2 instructions of loop. Two FMA pipes (Cortex-A72, Neoverse N1) need
-// 48 cycles for it, in which they can issue 144 to 192 instructions and load 48 to
-// 96 registers; four (Neoverse V1, Apple M1) need 24 cycles, for 192 instructions
-// and 48 to 72 registers. There are 116 and 22: the FMAs bind. 24 accumulators
-// cover four pipes × a latency of 4. An 8×12 tile has 10 % fewer loads (5 instead
-// of 5.5 a step), but no registers for rows of A: 8 + 24, and none for B. Its 12
-// columns divide few layers.
+// additions, 2 instructions of loop. Two FMA pipes (Neoverse N1) need 48 cycles for
+// it, in which they can issue 192 instructions and load 96 registers; four
+// (Neoverse V1, Apple M1) need 24 cycles, for 192 instructions and 72 registers; a
+// Cortex-A72, which has one pipe of this width, 96. There are 116 and 22: the FMAs
+// bind, and llvm-mca agrees (bench/mca). 24 accumulators cover four pipes × a
+// latency of 4. An 8×12 tile has fewer loads (5 registers instead of 5.5 a step), but
+// no register for B where A lies row after row, beside 8 for A and 24 for the tile.
+// And layers whose width is a multiple of 16 are more than those of 12.
 
 #define BSHIFT 2
 #define NEXTPANEL(to) MOVD bPanel+48(FP), to; LSL $BSHIFT, to

@@ -9,7 +9,7 @@
 #define COL4 FMOVQ (A0), F0
 #define COL2 FMOVD (A0), F0
 #define COL1 FMOVS (A0), F0
-#define ONE(at, f, v) FMOVS.P 4(at), f
+#define ONE(at, f, n, t) FMOVS.P 4(at), f
 
 // A step of a tile of so many vectors a row.
 #define STEP4(FMAS, l) \

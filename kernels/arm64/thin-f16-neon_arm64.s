@@ -31,9 +31,10 @@
 //	V8-V15    a part of a row of B
 //	V16-V31   the tile, row after row
 //
-// Budget of four steps of one row, 64 columns: 64 FMAs, 64 conversions, 32 loads, 5
-// more. The conversions take pipes that the FMAs need, and on Neoverse N1 only one
-// of them has any: 64 cycles for 512 bytes, more than its caches beyond L1 deliver.
+// Budget of four steps of one row, 64 columns: 64 FMAs, 64 conversions, 32 loads, 7
+// more. The conversions take pipes that the FMAs need, and on a Neoverse N1 only one
+// of them has any, two cycles each: 128 cycles for 512 bytes of B. Its caches
+// deliver more, its memory not always.
 
 #define BSHIFT 1
 #define EIGHT(n, f, g, b) FMOVQ (16*n)(BAT), g; FCVTL(b+1, b); FCVTL2(b+1, b+1)

@@ -40,10 +40,10 @@
 #define ROW2 ROW1; FMOVQ.P 16(A1), F1
 #define ROW4 ROW2; FMOVQ.P 16(A2), F2; FMOVQ.P 16(A3), F3
 #define ROW8 ROW4; FMOVQ.P 16(A4), F4; FMOVQ.P 16(A5), F5; FMOVQ.P 16(A6), F6; FMOVQ.P 16(A7), F7
-#define ONE1 ONE(A0, F0, V0)
-#define ONE2 ONE1; ONE(A1, F1, V1)
-#define ONE4 ONE2; ONE(A2, F2, V2); ONE(A3, F3, V3)
-#define ONE8 ONE4; ONE(A4, F4, V4); ONE(A5, F5, V5); ONE(A6, F6, V6); ONE(A7, F7, V7)
+#define ONE1 ONE(A0, F0, 1, 0)
+#define ONE2 ONE1; ONE(A1, F1, 2, 1)
+#define ONE4 ONE2; ONE(A2, F2, 3, 2); ONE(A3, F3, 4, 3)
+#define ONE8 ONE4; ONE(A4, F4, 5, 4); ONE(A5, F5, 6, 5); ONE(A6, F6, 22, 6); ONE(A7, F7, 23, 7)
 
 // The multiplications of eight columns, in b and b+1: d is row 0's first
 // accumulator, and by what lies between those of a row and the next.
