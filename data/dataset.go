@@ -27,6 +27,18 @@ type Dataset interface {
 	Sample(dst []float32, i int) (label int)
 }
 
+// Bytes is a [Dataset] whose samples are bytes, each of which stands for a value. A
+// [Loader] translates them itself then, faster than Sample does.
+type Bytes interface {
+	Dataset
+
+	// Raw returns sample i as bytes, which the caller must not change, and its label.
+	Raw(i int) (sample []byte, label int)
+
+	// Values returns what each byte stands for, always the same.
+	Values() *[256]float32
+}
+
 // Subset returns the samples of ds at the given indices, in that order; an
 // index may be repeated. It keeps a copy of indices and reads ds as needed.
 // Like slicing, it panics if an index is not in [0, ds.Len()).
@@ -36,7 +48,11 @@ func Subset(ds Dataset, indices []int) Dataset {
 			panic(fmt.Sprintf("data: Subset: index %d of a data set of %d samples", i, ds.Len()))
 		}
 	}
-	return &subset{Dataset: ds, indices: slices.Clone(indices)}
+	s := subset{Dataset: ds, indices: slices.Clone(indices)}
+	if b, ok := ds.(Bytes); ok {
+		return &byteSubset{s, b}
+	}
+	return &s
 }
 
 type subset struct {
@@ -49,6 +65,16 @@ func (s *subset) Len() int { return len(s.indices) }
 func (s *subset) Sample(dst []float32, i int) int {
 	return s.Dataset.Sample(dst, s.indices[i])
 }
+
+// byteSubset is a subset of Bytes.
+type byteSubset struct {
+	subset
+	bytes Bytes
+}
+
+func (s *byteSubset) Raw(i int) ([]byte, int) { return s.bytes.Raw(s.indices[i]) }
+
+func (s *byteSubset) Values() *[256]float32 { return s.bytes.Values() }
 
 // Split holds out holdout samples of ds, chosen at random by seed, as val; the
 // others are train. Both keep the order of ds. It returns an error unless

@@ -76,7 +76,7 @@ func (im *Images) MeanStd() (mean, std float32) {
 	return float32(float64(sum) / scale), float32(math.Sqrt(spread) / scale)
 }
 
-// Standardized returns the images as a [Dataset] of H·W features, each
+// Standardized returns the images as a [Dataset] of H·W features, [Bytes] indeed, each
 // pixel p standing for (p/255 − mean) / std. The values are computed in float64
 // and rounded to float32 once; there are only 256 of them. Give the test
 // images the mean and std of the training images.
@@ -121,3 +121,10 @@ func (ds *standardized) Sample(dst []float32, i int) int {
 	}
 	return int(ds.images.Labels[i])
 }
+
+func (ds *standardized) Raw(i int) ([]byte, int) {
+	n := ds.Features()
+	return ds.images.Pixels[i*n : (i+1)*n], int(ds.images.Labels[i])
+}
+
+func (ds *standardized) Values() *[256]float32 { return &ds.value }

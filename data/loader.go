@@ -3,8 +3,11 @@ package data
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -14,12 +17,20 @@ type LoaderConfig struct {
 	DType     tensor.DType // the type of Batch.X
 	Shuffle   bool         // a new order for each epoch, instead of that of the data set
 	Seed      uint64       // of the shuffling
+
+	// Engine, where not nil, translates the samples of [Bytes] to fp16.
+	Engine *kernels.Engine
+
+	// Ahead has a goroutine make the next batch of the epoch ready while the caller
+	// works on the one that it got. It ends when the Loader is garbage.
+	Ahead bool
 }
 
 // Batch is a number of samples and their labels.
 type Batch struct {
 	X      *tensor.Tensor // [n, features], one sample a row
 	Labels []int          // [n]
+	Finite bool           // whether all of X is known to be finite
 }
 
 // Loader deals out a data set in batches, epoch by epoch. In each epoch every
@@ -30,7 +41,6 @@ type Batch struct {
 // [Loader.Seek] goes anywhere in a run without replaying it. A Loader is not
 // for use by several goroutines at once.
 type Loader struct {
-	ds  Dataset
 	cfg LoaderConfig
 	n   int // samples
 
@@ -41,16 +51,56 @@ type Loader struct {
 	order      []int // of the samples; nil without shuffling
 	orderEpoch int   // the epoch that order is of
 
+	dealer *dealer
+	slots  [2]*slot // the second is there to be ahead
+	now    int      // the slot that Next returned last
+
+	ahead   *ahead // nil if nobody is
+	pending bool   // whether the batch that Next returns next is being made
+}
+
+// slot is the memory of a batch.
+type slot struct {
 	full, last Batch     // last shares full's memory
 	row        []float32 // one sample on its way to fp16
+	raw        [][]byte  // the samples, where they are Bytes to be translated
+}
+
+// dealer makes batches.
+type dealer struct {
+	ds  Dataset
+	cfg LoaderConfig
+	n   int // samples
+
+	bytes Bytes // nil where they are not to be translated
+	table [256]fp16.Float16
+}
+
+// ahead is a goroutine that makes batches.
+type ahead struct {
+	ask  chan request
+	done chan made
+}
+
+// request asks for a batch. What it names is not changed before the answer.
+type request struct {
+	slot  *slot
+	order []int
+	batch int
+}
+
+// made is the answer: a batch, or what its making panicked with.
+type made struct {
+	batch *Batch
+	panic any
 }
 
 // NewLoader returns a Loader for ds, at the first batch of epoch 0. It returns
 // an error if the data set is empty or has no features or classes, or if the
 // batch size or the type is not valid.
 //
-// All the memory a Loader needs is allocated here: one batch, and where it
-// shuffles, one int per sample.
+// All the memory a Loader needs is allocated here: one batch, or two where it is
+// ahead, and where it shuffles, one int per sample.
 func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 	n, features := ds.Len(), ds.Features()
 	switch {
@@ -63,20 +113,20 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 	case features < 1 || ds.Classes() < 1:
 		return nil, fmt.Errorf("data: the data set has %d features and %d classes: want at least 1 of each", features, ds.Classes())
 	}
-	l := &Loader{ds: ds, cfg: cfg, n: n}
-
-	size := min(cfg.BatchSize, n)
-	labels := make([]int, size)
-	rest := n % size
-	if cfg.DType == tensor.F16 {
-		x := make([]fp16.Float16, size*features)
-		l.full = Batch{X: tensor.FromF16(x, size, features), Labels: labels}
-		l.last = Batch{X: tensor.FromF16(x[:rest*features], rest, features), Labels: labels[:rest]}
-		l.row = make([]float32, features)
-	} else {
-		x := make([]float32, size*features)
-		l.full = Batch{X: tensor.FromF32(x, size, features), Labels: labels}
-		l.last = Batch{X: tensor.FromF32(x[:rest*features], rest, features), Labels: labels[:rest]}
+	d := &dealer{ds: ds, cfg: cfg, n: n}
+	finite := false
+	if b, ok := ds.(Bytes); ok && cfg.Engine != nil && cfg.DType == tensor.F16 {
+		d.bytes = b
+		fp16.Narrow(d.table[:], b.Values()[:])
+		finite = !slices.ContainsFunc(d.table[:], func(h fp16.Float16) bool { return !fp16.IsFinite(h) })
+	}
+	l := &Loader{cfg: cfg, n: n, dealer: d}
+	l.slots[0] = newSlot(cfg, n, features, finite)
+	if cfg.Ahead {
+		l.slots[1] = newSlot(cfg, n, features, finite)
+		l.ahead = &ahead{make(chan request, 1), make(chan made, 1)}
+		go l.ahead.work(d)
+		runtime.AddCleanup(l, func(ask chan request) { close(ask) }, l.ahead.ask)
 	}
 
 	if cfg.Shuffle {
@@ -86,6 +136,21 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 		l.shuffle()
 	}
 	return l, nil
+}
+
+func newSlot(cfg LoaderConfig, n, features int, finite bool) *slot {
+	size := min(cfg.BatchSize, n)
+	labels, rest := make([]int, size), n%size
+	x := tensor.New(cfg.DType, size, features)
+	s := &slot{full: Batch{X: x, Labels: labels, Finite: finite}, raw: make([][]byte, size)}
+	s.last = Batch{Labels: labels[:rest], Finite: finite}
+	if cfg.DType == tensor.F16 {
+		s.last.X = tensor.FromF16(x.F16()[:rest*features], rest, features)
+		s.row = make([]float32, features)
+	} else {
+		s.last.X = tensor.FromF32(x.F32()[:rest*features], rest, features)
+	}
+	return s
 }
 
 // Batches returns the number of batches in an epoch.
@@ -103,6 +168,10 @@ func (l *Loader) Position() (epoch, batch int) { return l.epoch, l.batch }
 func (l *Loader) Seek(epoch, batch int) error {
 	if epoch < 0 || batch < 0 || batch > l.Batches() {
 		return fmt.Errorf("data: no batch %d in epoch %d: want an epoch from 0 and a batch in [0, %d]", batch, epoch, l.Batches())
+	}
+	if l.pending { // it reads the order
+		<-l.ahead.done
+		l.pending = false
 	}
 	l.epoch, l.batch = epoch, batch
 	if l.cfg.Shuffle && l.orderEpoch != epoch {
@@ -127,35 +196,82 @@ func (l *Loader) shuffle() {
 //
 // Values are rounded to fp16 to nearest, ties to even, where the batches are
 // of fp16. Next panics if the data set returns a label that is not in
-// [0, Classes).
+// [0, Classes), or panics itself.
 func (l *Loader) Next() (b *Batch, ok bool) {
-	from := l.batch * l.cfg.BatchSize
 	if l.batch == l.Batches() {
 		return nil, false
 	}
-	l.batch++
-	b = &l.full
-	if l.n-from < len(b.Labels) {
-		b = &l.last
+	if l.pending {
+		l.pending = false
+		m := <-l.ahead.done
+		if m.panic != nil {
+			panic(m.panic)
+		}
+		b, l.now = m.batch, 1-l.now
+	} else {
+		b = l.dealer.deal(request{l.slots[l.now], l.order, l.batch})
 	}
-	features, classes := l.ds.Features(), l.ds.Classes()
+	l.batch++
+	if l.ahead != nil && l.batch < l.Batches() {
+		l.pending = true
+		l.ahead.ask <- request{l.slots[1-l.now], l.order, l.batch}
+	}
+	return b, true
+}
+
+// work makes the batches that are asked for.
+func (a *ahead) work(d *dealer) {
+	for r := range a.ask {
+		a.done <- a.make(d, r)
+	}
+}
+
+func (a *ahead) make(d *dealer, r request) (m made) {
+	defer func() {
+		if m.batch == nil {
+			m.panic = recover()
+		}
+	}()
+	return made{batch: d.deal(r)}
+}
+
+// deal makes a batch.
+func (d *dealer) deal(r request) *Batch {
+	from := r.batch * d.cfg.BatchSize
+	b := &r.slot.full
+	if d.n-from < len(b.Labels) {
+		b = &r.slot.last
+	}
+	classes := d.ds.Classes()
 	for i := range b.Labels {
 		index := from + i
-		if l.order != nil {
-			index = l.order[index]
+		if r.order != nil {
+			index = r.order[index]
 		}
-		row := l.row
-		if l.cfg.DType == tensor.F32 {
-			row = b.X.F32()[i*features : (i+1)*features]
-		}
-		label := l.ds.Sample(row, index)
+		label := d.sample(r.slot, b, i, index)
 		if label < 0 || label >= classes {
 			panic(fmt.Sprintf("data: sample %d of the data set has the label %d: want one in [0, %d)", index, label, classes))
 		}
 		b.Labels[i] = label
-		if l.cfg.DType == tensor.F16 {
-			fp16.Narrow(b.X.F16()[i*features:(i+1)*features], row)
-		}
 	}
-	return b, true
+	if d.bytes != nil {
+		d.cfg.Engine.Lookup(b.X.F16(), &d.table, r.slot.raw[:len(b.Labels)]...)
+	}
+	return b
+}
+
+// sample makes a sample of the data set row i of the batch, or notes where it is to
+// be translated, and returns its label.
+func (d *dealer) sample(s *slot, b *Batch, i, index int) (label int) {
+	if d.bytes != nil {
+		s.raw[i], label = d.bytes.Raw(index)
+		return label
+	}
+	features := d.ds.Features()
+	if d.cfg.DType == tensor.F32 {
+		return d.ds.Sample(b.X.F32()[i*features:(i+1)*features], index)
+	}
+	label = d.ds.Sample(s.row, index)
+	fp16.Narrow(b.X.F16()[i*features:(i+1)*features], s.row)
+	return label
 }

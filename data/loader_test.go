@@ -1,14 +1,18 @@
 package data_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -255,6 +259,136 @@ func TestLoaderAllocatesNothing(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("%v: %v allocations per epoch", dtype, n)
 		}
+	}
+}
+
+// An engine translates bytes to the same batches, allocating nothing.
+func TestLoaderOfBytes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	im := &data.Images{N: 100, H: 3, W: 5, Classes: 7, Pixels: make([]byte, 1500), Labels: make([]byte, 100)}
+	for i := range im.Pixels {
+		im.Pixels[i] = byte(rng.IntN(256))
+	}
+	for i := range im.Labels {
+		im.Labels[i] = byte(i % 7)
+	}
+	train, _, err := data.Split(im.Standardized(0.3, 0.2), 10, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := kernels.New(kernels.Config{Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ds := range []data.Dataset{im.Standardized(0.3, 0.2), train} {
+		if _, ok := ds.(data.Bytes); !ok {
+			t.Fatalf("%T are not bytes", ds)
+		}
+		plain := newLoader(t, ds, data.LoaderConfig{BatchSize: 32, DType: tensor.F16, Shuffle: true})
+		fast := newLoader(t, ds, data.LoaderConfig{BatchSize: 32, DType: tensor.F16, Shuffle: true, Engine: engine})
+		for range plain.Batches() {
+			want, _ := plain.Next()
+			got, _ := fast.Next()
+			if !slices.Equal(got.X.F16(), want.X.F16()) || !slices.Equal(got.Labels, want.Labels) || !slices.Equal(got.X.Shape(), want.X.Shape()) {
+				t.Fatalf("a batch of %v differs", want.X.Shape())
+			}
+		}
+		epoch := 1
+		if n := testing.AllocsPerRun(10, func() {
+			fast.Seek(epoch, 0)
+			for _, ok := fast.Next(); ok; _, ok = fast.Next() {
+			}
+			epoch++
+		}); n != 0 {
+			t.Errorf("%v allocations per epoch", n)
+		}
+	}
+}
+
+// One that is ahead deals out the same batches, wherever it is sent, keeps the one
+// that the caller has, and allocates nothing.
+func TestLoaderAhead(t *testing.T) {
+	for _, dtype := range []tensor.DType{tensor.F16, tensor.F32} {
+		for _, shuffle := range []bool{false, true} {
+			cfg := data.LoaderConfig{BatchSize: 3, DType: dtype, Shuffle: shuffle, Seed: 5}
+			plain := newLoader(t, counter(10), cfg)
+			cfg.Ahead = true
+			ahead := newLoader(t, counter(10), cfg)
+			compare := func() {
+				t.Helper()
+				for {
+					want, more := plain.Next()
+					got, ok := ahead.Next()
+					if ok != more {
+						t.Fatalf("a batch: %v, want %v", ok, more)
+					}
+					if !more {
+						return
+					}
+					time.Sleep(time.Millisecond) // in which the next one is made
+					x, y := got.X.Matrix(), want.X.Matrix()
+					if !slices.Equal(got.Labels, want.Labels) || !slices.Equal(x.F16, y.F16) || !slices.Equal(x.F32, y.F32) {
+						t.Fatalf("%v, shuffled %v: the batch of %v differs", dtype, shuffle, want.Labels)
+					}
+				}
+			}
+			compare()
+			for _, to := range [][2]int{{1, 0}, {1, 2}, {0, 1}, {3, 4}, {3, 0}} {
+				ahead.Seek(to[0], 0)
+				ahead.Next() // one is on its way when it is sent elsewhere
+				if err := errors.Join(plain.Seek(to[0], to[1]), ahead.Seek(to[0], to[1])); err != nil {
+					t.Fatal(err)
+				}
+				compare()
+			}
+			epoch := 4
+			if n := testing.AllocsPerRun(10, func() {
+				ahead.Seek(epoch, 0)
+				for _, ok := ahead.Next(); ok; _, ok = ahead.Next() {
+				}
+				epoch++
+			}); n != 0 {
+				t.Errorf("%v allocations per epoch", n)
+			}
+		}
+	}
+}
+
+// What a data set panics with, its loader does when the batch is asked for.
+func TestLoaderAheadPanics(t *testing.T) {
+	l := newLoader(t, lateFault(4), data.LoaderConfig{BatchSize: 2, DType: tensor.F16, Ahead: true})
+	if _, ok := l.Next(); !ok {
+		t.Fatal("no first batch")
+	}
+	for range 2 {
+		mustPanic(t, "label 99", func() { l.Next() })
+	}
+}
+
+// lateFault is a counter whose third sample has a label out of range.
+type lateFault int
+
+func (n lateFault) Len() int      { return int(n) }
+func (n lateFault) Features() int { return 1 }
+func (n lateFault) Classes() int  { return 7 }
+func (n lateFault) Sample(_ []float32, i int) int {
+	if i == 2 {
+		return 99
+	}
+	return i
+}
+
+// The goroutine of one that nobody holds any more ends.
+func TestLoaderAheadEnds(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 20 {
+		newLoader(t, counter(10), data.LoaderConfig{BatchSize: 3, DType: tensor.F16, Ahead: true}).Next()
+	}
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+		runtime.GC()
 	}
 }
 

@@ -15,9 +15,16 @@ type (
 	Adam = micro.Adam
 )
 
+// MostElements is the most elements that an operation of a tier takes at once.
+const MostElements = micro.MostElements
+
 // serialElements is the number of elements below which the caller alone does an
 // elementwise operation: about a microsecond's work, as of a product.
 const serialElements = 1 << 14
+
+// Elementwise returns the tier's elementwise operations, for one who has threads
+// already, such as a [Consumer]. Each is given no more than [MostElements].
+func (e *Engine) Elementwise() *micro.Elementwise { return &e.elementwise }
 
 // Finite returns whether x[i]·factor is finite for all i.
 func (e *Engine) Finite(x []float32, factor float32) bool {
@@ -117,18 +124,48 @@ func (e *Engine) Adam(w, m, v, grad []float32, half []fp16.Float16, a Adam) {
 	e.done(p)
 }
 
-// Lookup sets dst[i] = table[src[i]], which is how images are standardised.
-// It panics unless dst and src are of one length.
-func (e *Engine) Lookup(dst []fp16.Float16, table *[256]fp16.Float16, src []byte) {
-	if len(dst) != len(src) {
-		panic("kernels: Lookup: slices of different lengths")
+// Lookup sets dst to what table has for the bytes of some rows, one row after the
+// other, which is how images are standardised:
+//
+//	for _, row := range rows { for _, b := range row { dst[i] = table[b]; i++ } }
+//
+// The caller does it alone: it is what there is to do beside a product. It panics
+// unless the rows are of one length, and dst as long as all together.
+func (e *Engine) Lookup(dst []fp16.Float16, table *[256]fp16.Float16, rows ...[]byte) {
+	width := len(dst) / max(len(rows), 1)
+	for _, row := range rows {
+		if len(row) != width {
+			panic("kernels: Lookup: rows of different lengths, or of another length than dst")
+		}
 	}
-	p := e.passes.get()
-	p.half, p.table, p.bytes = dst, table, src
-	e.pass(p, len(src), func(p *pass, from, to int) {
-		p.Elementwise.Lookup(p.half[from:to], p.table, p.bytes[from:to])
-	})
-	e.done(p)
+	if width*len(rows) != len(dst) {
+		panic("kernels: Lookup: rows of different lengths, or of another length than dst")
+	}
+	if len(rows) > 1 {
+		touch(rows)
+	}
+	for _, row := range rows {
+		for len(row) > 0 {
+			n := min(len(row), MostElements)
+			e.elementwise.Lookup(dst[:n], table, row[:n])
+			dst, row = dst[n:], row[n:]
+		}
+	}
+}
+
+// touch reads a byte of each cache line of some rows that lie anywhere in memory. As
+// no read waits for another, the memory delivers several at once, which it would not
+// if each row was worked on before the next is read. The result is of no use.
+//
+//go:noinline
+func touch(rows [][]byte) (all byte) {
+	const line = 64
+	for _, row := range rows {
+		for at := 0; at < len(row); at += line {
+			all |= row[at]
+		}
+	}
+	return all
 }
 
 // pass is an elementwise operation under way: its operands, of which each
@@ -145,8 +182,6 @@ type pass struct {
 	notFinite          atomic.Bool
 	sgd                SGD
 	adam               Adam
-	table              *[256]fp16.Float16
-	bytes              []byte
 }
 
 func (p *pass) do(task int, _ *workspace) {
@@ -181,6 +216,6 @@ func (p *pass) run(e *Engine, n, most int, worth bool, part func(p *pass, from, 
 
 // done gives p back, without anyone's memory.
 func (e *Engine) done(p *pass) {
-	p.w, p.m, p.v, p.grad, p.half, p.half2, p.half3, p.bytes, p.table, p.matrix = nil, nil, nil, nil, nil, nil, nil, nil, nil, tensor.Matrix{}
+	p.w, p.m, p.v, p.grad, p.half, p.half2, p.half3, p.matrix = nil, nil, nil, nil, nil, nil, nil, tensor.Matrix{}
 	e.passes.put(p)
 }

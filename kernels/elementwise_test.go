@@ -11,6 +11,7 @@ import (
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -196,6 +197,23 @@ func TestLookup(t *testing.T) {
 				}
 			}
 		}
+		for _, width := range []int{0, 1, 7, 784, micro.MostElements + 100} {
+			for _, n := range []int{0, 2, 3, 50} {
+				rows, dst := make([][]byte, n), make([]fp16.Float16, n*width)
+				for i := range rows {
+					rows[i] = make([]byte, width)
+					for j := range rows[i] {
+						rows[i][j] = byte(i*31 + j*7)
+					}
+				}
+				e.Lookup(dst, &table, rows...)
+				for i, h := range dst {
+					if want := table[rows[i/width][i%width]]; h != want {
+						t.Fatalf("%d rows of %d: element %d is %v, want %v", n, width, i, h, want)
+					}
+				}
+			}
+		}
 	})
 }
 
@@ -203,12 +221,14 @@ func TestElementwisePanics(t *testing.T) {
 	e := engine(t, kernels.Config{})
 	two, three := make([]float32, 2, 4), make([]float32, 3)
 	for want, f := range map[string]func(){
-		"SGD: slices of different lengths":    func() { e.SGD(three, two, three, nil, kernels.SGD{}) },
-		"Adam: slices of different lengths":   func() { e.Adam(three, three, two, three, nil, kernels.Adam{}) },
-		"Lookup: slices of different lengths": func() { e.Lookup(make([]fp16.Float16, 2, 4), new([256]fp16.Float16), make([]byte, 3)) },
-		"dst is fp32 [3], src fp32 [2]":       func() { e.Rectify(tensor.FromF32(three, 3), tensor.FromF32(two, 2), tensor.FromF32(three, 3)) },
-		"3 sums and a matrix of 2 columns":    func() { e.AddRows(three, tensor.MatrixF32(two, 1, 2)) },
-		"transposed: true":                    func() { e.AddRows(three, tensor.MatrixF32(three, 3, 1).T()) },
+		"SGD: slices of different lengths":      func() { e.SGD(three, two, three, nil, kernels.SGD{}) },
+		"Adam: slices of different lengths":     func() { e.Adam(three, three, two, three, nil, kernels.Adam{}) },
+		"Lookup: rows of different lengths, or": func() { e.Lookup(make([]fp16.Float16, 2, 4), new([256]fp16.Float16), make([]byte, 3)) },
+		"Lookup: rows of different lengths":     func() { e.Lookup(make([]fp16.Float16, 4), new([256]fp16.Float16), make([]byte, 1), make([]byte, 3)) },
+		"of another length than dst":            func() { e.Lookup(make([]fp16.Float16, 5), new([256]fp16.Float16), make([]byte, 2), make([]byte, 2)) },
+		"dst is fp32 [3], src fp32 [2]":         func() { e.Rectify(tensor.FromF32(three, 3), tensor.FromF32(two, 2), tensor.FromF32(three, 3)) },
+		"3 sums and a matrix of 2 columns":      func() { e.AddRows(three, tensor.MatrixF32(two, 1, 2)) },
+		"transposed: true":                      func() { e.AddRows(three, tensor.MatrixF32(three, 3, 1).T()) },
 	} {
 		func() {
 			defer func() {

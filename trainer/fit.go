@@ -126,7 +126,7 @@ const evalBatch = 500
 // Evaluate runs a model over all of ds, in order, in the given precision. The
 // error is ctx's, or the loader's if ds is empty.
 func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision tensor.DType, ds data.Dataset) (Metrics, error) {
-	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: evalBatch, DType: precision})
+	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: evalBatch, DType: precision, Engine: nc.Engine})
 	if err != nil {
 		return Metrics{}, fmt.Errorf("trainer: %w", err)
 	}

@@ -239,7 +239,7 @@ func (s *session) fitToData() error {
 	}
 	s.test = s.images.Test.Standardized(mean, std)
 	var err error
-	s.train, err = data.NewLoader(fitted, data.LoaderConfig{BatchSize: s.settings.Batch, DType: s.settings.dtype(), Shuffle: true, Seed: s.settings.Seed})
+	s.train, err = data.NewLoader(fitted, data.LoaderConfig{BatchSize: s.settings.Batch, DType: s.settings.dtype(), Shuffle: true, Seed: s.settings.Seed, Engine: s.engine, Ahead: s.engine.Threads() > 1})
 	return err
 }
 
