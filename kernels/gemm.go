@@ -30,6 +30,18 @@ type GemmArgs struct {
 
 	// Check asks whether all of C, as stored, is finite.
 	Check bool
+
+	// Consumer gets the sums instead of C, which has a shape but no elements then.
+	// There is nothing to accumulate, and none of what is done before sums are stored.
+	Consumer Consumer
+}
+
+// Consumer takes the elements of a product as they get ready, out of the cache.
+type Consumer interface {
+	// Consume gets some rows and columns of the product, in fp32 and not transposed,
+	// whose first element is (i, j). Each element comes once, to whichever thread
+	// computed it. The memory is the engine's.
+	Consume(i, j int, sums tensor.Matrix)
 }
 
 // Gemm computes a matrix product. Element (i, j) of the result is
@@ -106,10 +118,18 @@ func (g *GemmArgs) check() error {
 			return fmt.Errorf("matrix C is transposed and B is packed: want it as it is")
 		}
 	}
+	if g.Consumer != nil {
+		if c.F16 != nil || c.F32 != nil || c.Trans || g.Accumulate || g.Scale != 0 || g.Bias != nil || g.ReLU || g.Check {
+			return fmt.Errorf("a consumer, and something that is to be done to C: want only its shape")
+		}
+	}
 	for _, m := range []struct {
 		name   string
 		matrix tensor.Matrix
 	}{{"A", a}, {"B", b}, {"C", c}} {
+		if m.name == "C" && g.Consumer != nil {
+			continue
+		}
 		if err := m.matrix.Check(m.name); err != nil {
 			return err
 		}
@@ -510,6 +530,10 @@ func (p *product) finish(s *strip, own *workspace) {
 		p.kernel.Pack(micro.Operand{F32: own.turned}, rows, m.T())
 		c, sums, stride = c.T(), own.turned, rows
 		i, j, rows, cols = j, i, cols, rows
+	}
+	if p.Consumer != nil {
+		p.Consumer.Consume(i, j, tensor.Matrix{F32: sums, Rows: rows, Cols: cols, Stride: stride})
+		return
 	}
 	if c.F32 != nil && &c.F32[0] == &sums[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
 		return // nothing is left to do

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ type problem struct {
 	transA, transB, transC bool
 	accumulate             bool
 	packed                 bool // B is
+	consumed               bool // by a consumer
 	scale                  float32
 	bias, relu             bool
 	gap                    int // elements between the stored rows
@@ -167,7 +169,15 @@ func check(t *testing.T, engines []*kernels.Engine, p problem) {
 		if p.packed {
 			g.Packed, g.B = kernels.Pack(g.B), tensor.Matrix{}
 		}
-		if got := e.Gemm(g); got != finite {
+		if p.consumed {
+			into := &copier{c: g.C}
+			g.C, g.Consumer, g.Check = tensor.Matrix{Rows: p.m, Cols: p.n}, into, false
+			e.Gemm(g)
+			g.C = into.c
+			if n := into.elements.Load(); n != int64(p.m*p.n) {
+				t.Fatalf("%v on %s: %d elements were handed out", p, e.KernelName(p.operands), n)
+			}
+		} else if got := e.Gemm(g); got != finite {
 			t.Fatalf("%v on %s: finite is %v, want %v", p, e.KernelName(p.operands), got, finite)
 		}
 		got := elements(g.C)
@@ -176,6 +186,41 @@ func check(t *testing.T, engines []*kernels.Engine, p problem) {
 				t.Fatalf("%v on %s, %d threads, blocking %+v: C.data[%d] = %g, want %g",
 					p, e.KernelName(p.operands), e.Threads(), e.Blocking(p.operands), i, got[i], want[i])
 			}
+		}
+	}
+}
+
+// copier is a consumer that makes the product all the same.
+type copier struct {
+	c        tensor.Matrix
+	elements atomic.Int64
+}
+
+func (m *copier) Consume(i, j int, sums tensor.Matrix) {
+	for r := range sums.Rows {
+		for col := range sums.Cols {
+			set(m.c, i+r, j+col, at(sums, r, col))
+		}
+	}
+	m.elements.Add(int64(sums.Rows * sums.Cols))
+}
+
+func TestGemmConsumer(t *testing.T) {
+	all := engines(t)
+	rng := rand.New(rand.NewPCG(6, 2))
+	count := 150
+	if testing.Short() {
+		count = 30
+	}
+	for range count {
+		p := randomProblem(rng, 70)
+		p.result, p.transC, p.accumulate, p.scale, p.bias, p.relu, p.consumed = tensor.F32, false, false, 0, false, false, true
+		check(t, all, p)
+	}
+	for _, shape := range [][3]int{{784, 256, 128}, {256, 10, 128}, {300, 1100, 600}, {3, 2100, 40}} {
+		p := problem{m: shape[0], n: shape[1], k: shape[2], operands: tensor.F16, result: tensor.F32, transA: true, mix: kerneltest.Mixes[0], consumed: true}
+		if !testing.Short() {
+			check(t, all, p)
 		}
 	}
 }
@@ -351,11 +396,16 @@ func TestGemmAllocatesNothing(t *testing.T) {
 			{m: 200, n: 5, k: 600, bias: true},
 			{m: 60, n: 33, k: 600, transB: true, relu: true},
 			{m: 60, n: 40, k: 70, transA: true, transC: true, bias: true},
+			{m: 60, n: 40, k: 70, consumed: true},
 		} {
 			p.operands, p.result, p.mix = tensor.F16, tensor.F16, kerneltest.Mixes[0]
 			g := p.args()
 			if p.packed {
 				g.Packed, g.B = kernels.Pack(g.B), tensor.Matrix{}
+			}
+			if p.consumed {
+				g.Check, g.Consumer = false, &copier{c: g.C}
+				g.C = tensor.Matrix{Rows: p.m, Cols: p.n}
 			}
 			for range 20 {
 				e.Gemm(g)

@@ -17,10 +17,12 @@ type Linear struct {
 	Weight, Bias *Param
 	in, out      int
 
-	x   *tensor.Tensor // the last input
-	y   tensor.Tensor
-	dx  tensor.Tensor
-	row []float32 // the bias, widened
+	x        *tensor.Tensor // the last input
+	y        tensor.Tensor
+	dx       tensor.Tensor
+	row      []float32 // the bias, widened
+	finite   bool      // whether all of the last output was
+	consumer consumer
 }
 
 // NewLinear returns a layer initialised after He et al. ("Delving Deep into
@@ -55,6 +57,12 @@ func (l *Linear) Params() []*Param { return []*Param{l.Weight, l.Bias} }
 
 // Forward returns x·W + b. It panics if x is not [batch, in].
 func (l *Linear) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
+	return l.forward(ctx, x, false)
+}
+
+// forward is Forward, rectified or not. Rectified before it is rounded or after,
+// the result is the same.
+func (l *Linear) forward(ctx *Context, x *tensor.Tensor, rectify bool) *tensor.Tensor {
 	dtype, a := x.DType(), x.Matrix()
 	if a.Cols != l.in {
 		panic(fmt.Sprintf("nn: %v: the input has %d columns", l, a.Cols))
@@ -63,14 +71,14 @@ func (l *Linear) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
 	l.y.Resize(dtype, a.Rows, l.out)
 	l.row = grow(l.row, l.out)
 	l.Bias.Matrix(dtype).LoadRow(l.row, 0)
-	ctx.Engine.Gemm(kernels.GemmArgs{C: l.y.Matrix(), A: a, B: l.Weight.Matrix(dtype), Bias: l.row})
+	l.finite = ctx.Engine.Gemm(kernels.GemmArgs{C: l.y.Matrix(), A: a, B: l.Weight.Matrix(dtype), Bias: l.row, ReLU: rectify, Check: true})
 	return &l.y
 }
 
 // Backward sets dW = xᵀ·dy and db = the column sums of dy, and returns
 // dx = dy·Wᵀ. The column sums are taken over the rows in ascending order.
 func (l *Linear) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
-	dtype, g := dy.DType(), dy.Matrix()
+	g := dy.Matrix()
 	ctx.Engine.Gemm(kernels.GemmArgs{
 		C: tensor.MatrixF32(l.Weight.Grad, l.in, l.out), A: l.x.Matrix().T(), B: g,
 	})
@@ -81,9 +89,40 @@ func (l *Linear) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.
 	if !wantDX {
 		return nil
 	}
-	l.dx.Resize(dtype, g.Rows, l.in)
-	ctx.Engine.Gemm(kernels.GemmArgs{C: l.dx.Matrix(), A: g, B: l.Weight.Matrix(dtype).T()})
-	return &l.dx
+	dx, _ := l.backwardInput(ctx, dy)
+	return dx
+}
+
+// backwardInput returns dx, and whether all of it is finite.
+func (l *Linear) backwardInput(ctx *Context, dy *tensor.Tensor) (dx *tensor.Tensor, finite bool) {
+	g := dy.Matrix()
+	l.dx.Resize(dy.DType(), g.Rows, l.in)
+	finite = ctx.Engine.Gemm(kernels.GemmArgs{C: l.dx.Matrix(), A: g, B: l.Weight.Matrix(dy.DType()).T(), Check: true})
+	return &l.dx, finite
+}
+
+// streamGradients hands dW and db to sink, which is of the parameters from first on.
+func (l *Linear) streamGradients(ctx *Context, dy *tensor.Tensor, sink GradientSink, first int) {
+	l.consumer = consumer{sink, first, l.out}
+	ctx.Engine.Gemm(kernels.GemmArgs{C: tensor.Matrix{Rows: l.in, Cols: l.out}, A: l.x.Matrix().T(), B: dy.Matrix(), Consumer: &l.consumer})
+	clear(l.Bias.Grad)
+	ctx.Engine.AddRows(l.Bias.Grad, dy.Matrix())
+	for from := 0; from < l.out; from += kernels.MostElements {
+		sink.Take(first+1, from, l.Bias.Grad[from:min(from+kernels.MostElements, l.out)])
+	}
+}
+
+// consumer hands the elements of a weight's gradient to a sink.
+type consumer struct {
+	sink         GradientSink
+	param, width int
+}
+
+// Consume implements [kernels.Consumer].
+func (c *consumer) Consume(i, j int, sums tensor.Matrix) {
+	for r := range sums.Rows {
+		c.sink.Take(c.param, (i+r)*c.width+j, sums.F32[r*sums.Stride:][:sums.Cols])
+	}
 }
 
 // grow returns a slice of length n in s's memory, or in new memory if that is

@@ -13,7 +13,7 @@ import (
 // shifted logits, so that no exponential overflows.
 type CrossEntropy struct {
 	dlogits tensor.Tensor
-	row     []float32
+	rows    []float32 // the logits, or what becomes of them
 }
 
 // Loss returns the mean loss, unscaled, and its gradient with respect to the
@@ -29,21 +29,22 @@ func (c *CrossEntropy) Loss(logits *tensor.Tensor, labels []int, scale float32) 
 	checkLabels(m, labels)
 	c.dlogits.Resize(logits.DType(), m.Rows, m.Cols)
 	g := c.dlogits.Matrix()
-	c.row = grow(c.row, m.Cols)
+	c.rows = grow(c.rows, m.Rows*m.Cols)
+	whole(m).LoadRow(c.rows, 0)
 	factor := scale / float32(m.Rows)
 	for i, label := range labels {
-		m.LoadRow(c.row, i)
-		rowLoss, sum := softmax(c.row, label)
+		row := c.rows[i*m.Cols : (i+1)*m.Cols]
+		rowLoss, sum := softmax(row, label)
 		loss += float64(rowLoss)
-		for j, e := range c.row {
+		for j, e := range row {
 			p := e / sum
 			if j == label {
 				p--
 			}
-			c.row[j] = float32(p * factor)
+			row[j] = float32(p * factor)
 		}
-		g.StoreRow(c.row, i)
 	}
+	whole(g).StoreRow(c.rows, 0)
 	return loss / float64(m.Rows), &c.dlogits
 }
 
@@ -52,16 +53,23 @@ func (c *CrossEntropy) Loss(logits *tensor.Tensor, labels []int, scale float32) 
 func (c *CrossEntropy) Evaluate(logits *tensor.Tensor, labels []int) (lossSum float64, correct int) {
 	m := logits.Matrix()
 	checkLabels(m, labels)
-	c.row = grow(c.row, m.Cols)
+	c.rows = grow(c.rows, m.Rows*m.Cols)
+	whole(m).LoadRow(c.rows, 0)
 	for i, label := range labels {
-		m.LoadRow(c.row, i)
-		if Argmax(c.row) == label {
+		row := c.rows[i*m.Cols : (i+1)*m.Cols]
+		if Argmax(row) == label {
 			correct++
 		}
-		rowLoss, _ := softmax(c.row, label)
+		rowLoss, _ := softmax(row, label)
 		lossSum += float64(rowLoss)
 	}
 	return lossSum, correct
+}
+
+// whole returns a tensor's matrix as a single row.
+func whole(m tensor.Matrix) tensor.Matrix {
+	m.Rows, m.Cols = 1, m.Rows*m.Cols
+	return m
 }
 
 func checkLabels(logits tensor.Matrix, labels []int) {

@@ -15,7 +15,8 @@
 // # Memory
 //
 // A layer owns the tensors it returns and uses them again in its next call, so
-// a training step allocates nothing once it has seen its largest batch. The
+// a training step allocates nothing once it has seen its largest batch. Gradients of
+// weights need no memory either where they are handed on, see [Streaming]. The
 // price is that a model belongs to one goroutine at a time, and that a result
 // to be kept must be copied.
 package nn
@@ -31,7 +32,8 @@ import (
 
 // Context is what a pass over a model runs on.
 type Context struct {
-	Engine *kernels.Engine
+	Engine  *kernels.Engine
+	Profile *Profile // where not nil, layers of networks tell it when they are done
 }
 
 // Layer is one step of a network, or a whole network. To add one, implement
@@ -52,6 +54,34 @@ type Layer interface {
 
 	// Params returns the parameters, always the same and in the same order.
 	Params() []*Param
+}
+
+// Streaming is a [Layer] whose Backward can be had in two halves: what decides
+// whether the gradients of the parameters are finite, and then these gradients,
+// which are handed on as they are computed, while they are in the cache, instead of
+// being stored.
+type Streaming interface {
+	Layer
+
+	// Streams returns whether this layer, of those of its type, is one.
+	Streams() bool
+
+	// BackwardInputs is the first half, for passes in fp16. It returns whether the
+	// gradients of all parameters are finite; if not, it may end where that shows.
+	// inputFinite is whether the input of the last Forward is known to be.
+	BackwardInputs(ctx *Context, dy *tensor.Tensor, inputFinite bool) (finite bool)
+
+	// StreamGradients is the second half. It sets no Grad. The parameters may be
+	// changed by those who take their gradients.
+	StreamGradients(ctx *Context, sink GradientSink)
+}
+
+// GradientSink takes gradients as they are computed.
+type GradientSink interface {
+	// Take gets elements from, from+1, … of the gradient of a parameter, the index of
+	// which is that in the layer's Params. Each element comes once. Several
+	// threads call it at once. There are at most [kernels.MostElements].
+	Take(param, from int, grad []float32)
 }
 
 // Param is a parameter of a layer: a tensor that training changes.

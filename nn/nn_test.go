@@ -486,3 +486,21 @@ func TestShapePanics(t *testing.T) {
 		}()
 	}
 }
+
+// A network of Linear and ReLU keeps one output and one gradient a Linear, half as
+// large in fp16 as in fp32.
+func TestActivations(t *testing.T) {
+	ctx := newContext(t)
+	for dtype, size := range map[tensor.DType]int{tensor.F16: 2, tensor.F32: 4} {
+		m := nn.NewMLP(nn.NewRand(1), 7, 5, 4, 3)
+		m.Forward(ctx, tensor.New(dtype, 10, 7))
+		m.Backward(ctx, tensor.New(dtype, 10, 3), false)
+		outputs, gradients := m.Activations()
+		if want := 10 * (7 + 5 + 4 + 3) * size; outputs != want {
+			t.Errorf("%v: outputs of %d bytes, want %d", dtype, outputs, want)
+		}
+		if want := 10 * (3 + 4 + 5) * size; gradients != want {
+			t.Errorf("%v: gradients of %d bytes, want %d", dtype, gradients, want)
+		}
+	}
+}

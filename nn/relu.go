@@ -10,7 +10,8 @@ import (
 // It is a comparison and a mask, not a maximum, because the maximum
 // instructions of x86 and Arm disagree about NaNs and the sign of zero.
 type ReLU struct {
-	y, dx tensor.Tensor
+	output *tensor.Tensor // of the last Forward: y, or that of a layer that rectified it itself
+	y, dx  tensor.Tensor
 }
 
 // NewReLU returns a rectifier. It takes any shape.
@@ -26,7 +27,8 @@ func (*ReLU) Params() []*Param { return nil }
 func (r *ReLU) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
 	r.y.Resize(x.DType(), x.Shape()...)
 	ctx.Engine.Rectify(&r.y, x, x)
-	return &r.y
+	r.output = &r.y
+	return r.output
 }
 
 // Backward returns dy where the last output was positive, and +0 elsewhere.
@@ -35,6 +37,6 @@ func (r *ReLU) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Te
 		return nil
 	}
 	r.dx.Resize(dy.DType(), dy.Shape()...)
-	ctx.Engine.Rectify(&r.dx, dy, &r.y)
+	ctx.Engine.Rectify(&r.dx, dy, r.output)
 	return &r.dx
 }

@@ -9,11 +9,19 @@ import (
 
 // Sequential is a network in which each layer feeds the next. It is a [Layer]
 // itself, so networks nest.
+//
+// A ReLU that follows a Linear is computed with it, in one pass, and its gradient in
+// the memory of the gradient that it is handed.
 type Sequential struct {
 	layers []Layer
 	params []*Param
 
-	outputs   []*tensor.Tensor // of each layer, in the last Forward
+	firstParam []int // of each layer, in params
+
+	forward, backward, update []string // what a profile calls each layer's phases
+
+	input     *tensor.Tensor   // of the last Forward
+	outputs   []*tensor.Tensor // of each layer, then
 	gradients []*tensor.Tensor // of the loss by each layer's output, in the last Backward
 }
 
@@ -27,10 +35,14 @@ func NewSequential(layers ...Layer) *Sequential {
 		gradients: make([]*tensor.Tensor, len(layers)),
 	}
 	for i, l := range layers {
+		s.firstParam = append(s.firstParam, len(s.params))
 		for _, p := range l.Params() {
 			p.Name = fmt.Sprintf("%d.%s", i, p.Name)
 			s.params = append(s.params, p)
 		}
+		s.forward = append(s.forward, fmt.Sprintf("forward %d (%v)", i, l))
+		s.backward = append(s.backward, fmt.Sprintf("backward %d (%v)", i, l))
+		s.update = append(s.update, fmt.Sprintf("gradients and update %d (%v)", i, l))
 	}
 	return s
 }
@@ -61,20 +73,139 @@ func (s *Sequential) Params() []*Param { return s.params }
 
 // Forward runs the layers first to last.
 func (s *Sequential) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
+	s.input = x
 	for i, l := range s.layers {
-		x = l.Forward(ctx, x)
+		if r, ok := l.(*ReLU); ok && s.rectified(i) {
+			r.output = x // which is rectified
+		} else if linear, ok := l.(*Linear); ok {
+			x = linear.forward(ctx, x, s.rectified(i+1))
+		} else {
+			x = l.Forward(ctx, x)
+		}
 		s.outputs[i] = x
+		ctx.Profile.Lap(s.forward[i])
 	}
 	return x
+}
+
+// rectified returns whether layer i is a ReLU that is computed with a Linear.
+func (s *Sequential) rectified(i int) bool {
+	if i < 1 || i >= len(s.layers) {
+		return false
+	}
+	_, relu := s.layers[i].(*ReLU)
+	_, linear := s.layers[i-1].(*Linear)
+	return relu && linear
 }
 
 // Backward runs the layers last to first.
 func (s *Sequential) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
 	for i := len(s.layers) - 1; i >= 0; i-- {
 		s.gradients[i] = dy
-		dy = s.layers[i].Backward(ctx, dy, wantDX || i > 0)
+		if _, ok := s.layers[i].(*ReLU); ok && (wantDX || i > 0) {
+			dy = s.backwardReLU(ctx, i, dy)
+		} else {
+			dy = s.layers[i].Backward(ctx, dy, wantDX || i > 0)
+		}
+		ctx.Profile.Lap(s.backward[i])
 	}
 	return dy
+}
+
+// backwardReLU is Backward for layer i, which is a ReLU: in place where the gradient
+// is another layer's, and not the caller's memory.
+func (s *Sequential) backwardReLU(ctx *Context, i int, dy *tensor.Tensor) *tensor.Tensor {
+	r := s.layers[i].(*ReLU)
+	if i+1 == len(s.layers) {
+		return r.Backward(ctx, dy, true)
+	}
+	ctx.Engine.Rectify(dy, dy, r.output)
+	return dy
+}
+
+// Streams implements [Streaming]: it is true if all layers are Linear or ReLU.
+func (s *Sequential) Streams() bool {
+	for _, l := range s.layers {
+		switch l.(type) {
+		case *Linear, *ReLU:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// BackwardInputs implements [Streaming]. The gradient of a weight is a sum of
+// products of an input and a gradient, each of which takes part in some, so that it
+// is finite if both are.
+func (s *Sequential) BackwardInputs(ctx *Context, dy *tensor.Tensor, inputFinite bool) (finite bool) {
+	finite = dy.FirstNonFinite() < 0
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		s.gradients[i] = dy
+		switch l := s.layers[i].(type) {
+		case *ReLU:
+			dy = s.backwardReLU(ctx, i, dy)
+			finite = finite || dy.FirstNonFinite() < 0 // it may have taken them out
+		case *Linear:
+			if !finite || !s.finiteInput(i, inputFinite) {
+				return false
+			}
+			if s.firstParam[i] == 0 {
+				return true // nobody wants the gradient of what is before
+			}
+			dy, finite = l.backwardInput(ctx, dy)
+		}
+		ctx.Profile.Lap(s.backward[i])
+	}
+	return true
+}
+
+// finiteInput returns whether the last input of layer i, which is a Linear, was
+// finite. A Linear before it knows, the ReLU that may be between them included.
+func (s *Sequential) finiteInput(i int, inputFinite bool) bool {
+	before := i - 1
+	if s.rectified(before) {
+		before--
+	}
+	if before < 0 && inputFinite {
+		return true
+	}
+	if before >= 0 {
+		if l, ok := s.layers[before].(*Linear); ok {
+			return l.finite
+		}
+	}
+	return s.layers[i].(*Linear).x.FirstNonFinite() < 0
+}
+
+// StreamGradients implements [Streaming].
+func (s *Sequential) StreamGradients(ctx *Context, sink GradientSink) {
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		if l, ok := s.layers[i].(*Linear); ok {
+			l.streamGradients(ctx, s.gradients[i], sink, s.firstParam[i])
+			ctx.Profile.Lap(s.update[i])
+		}
+	}
+}
+
+// Activations returns how many bytes the outputs of the layers take, with the input
+// that they were computed from, and the gradients by them, after a step. Those that
+// share memory count once.
+func (s *Sequential) Activations() (outputs, gradients int) {
+	seen := map[*tensor.Tensor]bool{}
+	bytes := func(t *tensor.Tensor) int {
+		if t == nil || seen[t] {
+			return 0
+		}
+		seen[t] = true
+		return t.Len() * t.DType().Size()
+	}
+	outputs = bytes(s.input)
+	for i := range s.layers {
+		outputs += bytes(s.outputs[i])
+		gradients += bytes(s.gradients[i])
+	}
+	return outputs, gradients
 }
 
 // FirstOverflow says where the last pass first produced an infinity or a NaN,

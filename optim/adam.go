@@ -38,6 +38,7 @@ type Adam struct {
 	moment, second [][]float32
 	cfg            AdamConfig
 	state          State
+	step           kernels.Adam // under way
 }
 
 // NewAdam returns an optimizer of the given parameters. The error names the
@@ -65,9 +66,17 @@ func (a *Adam) State() *State { return &a.state }
 
 // Step implements [Optimizer].
 func (a *Adam) Step(e *kernels.Engine, learningRate float64, unscale float32) {
+	a.Begin(learningRate, unscale)
+	for i, p := range a.params {
+		e.Adam(p.Master, a.moment[i], a.second[i], p.Grad, p.Half, a.step)
+	}
+}
+
+// Begin implements [Piecewise].
+func (a *Adam) Begin(learningRate float64, unscale float32) {
 	a.state.Steps++
 	c := a.cfg
-	step := kernels.Adam{
+	a.step = kernels.Adam{
 		Unscale: unscale,
 		Beta1:   float32(c.Beta1), Rest1: float32(1 - c.Beta1),
 		Beta2: float32(c.Beta2), Rest2: float32(1 - c.Beta2),
@@ -78,9 +87,12 @@ func (a *Adam) Step(e *kernels.Engine, learningRate float64, unscale float32) {
 		Keep:       float32(1 - float64(learningRate*c.WeightDecay)),
 		Decoupled:  c.Decoupled,
 	}
-	for i, p := range a.params {
-		e.Adam(p.Master, a.moment[i], a.second[i], p.Grad, p.Half, step)
-	}
+}
+
+// Update implements [Piecewise].
+func (a *Adam) Update(e *kernels.Engine, param, from int, grad []float32) {
+	p, to := &a.params[param], from+len(grad)
+	e.Elementwise().Adam(p.Master[from:to], a.moment[param][from:to], a.second[param][from:to], grad, p.piece(from, to), a.step)
 }
 
 // power returns xⁿ by repeated squaring. math.Pow may differ in its last bits

@@ -41,6 +41,21 @@ type Optimizer interface {
 	State() *State
 }
 
+// Piecewise is an [Optimizer] that takes the gradients of a step as they get ready,
+// instead of reading Grad.
+type Piecewise interface {
+	Optimizer
+
+	// Begin begins a step, as Step does.
+	Begin(learningRate float64, unscale float32)
+
+	// Update updates elements from, from+1, … of a parameter, the index of which is
+	// that of [Param] as the optimizer got them, by grad·unscale. In a step each
+	// element is updated once. Several threads may do so at once. There are at most
+	// [kernels.MostElements].
+	Update(e *kernels.Engine, param, from int, grad []float32)
+}
+
 // State is all that an optimizer remembers from step to step.
 type State struct {
 	Steps int64  // taken so far
@@ -68,6 +83,14 @@ func checkParams(params []Param) error {
 		}
 	}
 	return nil
+}
+
+// piece returns elements from to to of the parameter's copy in fp16, if it has one.
+func (p *Param) piece(from, to int) []fp16.Float16 {
+	if p.Half == nil {
+		return nil
+	}
+	return p.Half[from:to]
 }
 
 // checkRange returns an error unless low ≤ v < high, which a NaN never is.

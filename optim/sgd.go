@@ -26,6 +26,7 @@ type SGD struct {
 	velocity [][]float32
 	cfg      SGDConfig
 	state    State
+	step     kernels.SGD // under way
 }
 
 // NewSGD returns an optimizer of the given parameters. The error names the
@@ -50,12 +51,23 @@ func (s *SGD) State() *State { return &s.state }
 
 // Step implements [Optimizer].
 func (s *SGD) Step(e *kernels.Engine, learningRate float64, unscale float32) {
+	s.Begin(learningRate, unscale)
+	for i, p := range s.params {
+		e.SGD(p.Master, s.velocity[i], p.Grad, p.Half, s.step)
+	}
+}
+
+// Begin implements [Piecewise].
+func (s *SGD) Begin(learningRate float64, unscale float32) {
 	s.state.Steps++
-	step := kernels.SGD{
+	s.step = kernels.SGD{
 		Unscale: unscale, Rate: float32(learningRate),
 		Momentum: float32(s.cfg.Momentum), Decay: float32(s.cfg.WeightDecay), Nesterov: s.cfg.Nesterov,
 	}
-	for i, p := range s.params {
-		e.SGD(p.Master, s.velocity[i], p.Grad, p.Half, step)
-	}
+}
+
+// Update implements [Piecewise].
+func (s *SGD) Update(e *kernels.Engine, param, from int, grad []float32) {
+	p, to := &s.params[param], from+len(grad)
+	e.Elementwise().SGD(p.Master[from:to], s.velocity[param][from:to], grad, p.piece(from, to), s.step)
 }

@@ -67,13 +67,17 @@ func Exp(x float32) float32 {
 	k := math.Floor(float64(v*(1/math.Ln2)) + 0.5)
 	r := v - float64(k*ln2Hi) - float64(k*ln2Lo)
 	// The Taylor polynomial of degree 11: the next term is r¹²/12! < 7e-15.
-	p := 1.0 / 39916800
-	for _, c := range [...]float64{
-		1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
-		1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2, 1, 1,
-	} {
-		p = float64(p*r) + c
-	}
+	p := float64(1.0/39916800*r) + 1.0/3628800
+	p = float64(p*r) + 1.0/362880
+	p = float64(p*r) + 1.0/40320
+	p = float64(p*r) + 1.0/5040
+	p = float64(p*r) + 1.0/720
+	p = float64(p*r) + 1.0/120
+	p = float64(p*r) + 1.0/24
+	p = float64(p*r) + 1.0/6
+	p = float64(p*r) + 1.0/2
+	p = float64(p*r) + 1
+	p = float64(p*r) + 1
 	// −150 ≤ k ≤ 129: 2ᵏ is a normal float64, and the product is exact.
 	return float32(float64(p * math.Float64frombits(uint64(1023+int64(k))<<52)))
 }
@@ -102,10 +106,16 @@ func Log(x float32) float32 {
 	// Up to s²¹: what is left out is below 2·s²³/(23·(1−s²)) < 3e-19.
 	s := (m - 1) / (m + 1)
 	s2 := s * s
-	p := 1.0 / 21
-	for _, c := range [...]float64{1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1} {
-		p = float64(p*s2) + c
-	}
+	p := float64(1.0/21*s2) + 1.0/19
+	p = float64(p*s2) + 1.0/17
+	p = float64(p*s2) + 1.0/15
+	p = float64(p*s2) + 1.0/13
+	p = float64(p*s2) + 1.0/11
+	p = float64(p*s2) + 1.0/9
+	p = float64(p*s2) + 1.0/7
+	p = float64(p*s2) + 1.0/5
+	p = float64(p*s2) + 1.0/3
+	p = float64(p*s2) + 1
 	lnm := float64(2*s) * p
 	e := float64(k)
 	return float32(float64(e*ln2Hi) + (float64(e*ln2Lo) + float64(lnm)))

@@ -10,6 +10,13 @@
 //	  no:  the optimizer updates the fp32 master weights and their fp16 copies
 //	  yes: nothing is updated, and the scale backs off
 //
+// Where the model is [nn.Streaming] and the optimizer [optim.Piecewise], as those of
+// halfgrad are, the last two lines are one pass in fp16: a gradient of a weight is a
+// sum of products of activations and their gradients, and finite if these are, which
+// is known as they are computed. So the optimizer takes the gradients out of the
+// cache while they are computed, and they are never stored; a step that is to be
+// skipped is so before they are. The weights get the same bits.
+//
 // A step that is skipped did not happen for the optimizer's step count and the
 // learning-rate schedule. With [tensor.F32] as the precision the same loop runs
 // in fp32 throughout, which is the baseline that fp16 has to match.
@@ -24,6 +31,7 @@ import (
 	"slices"
 
 	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"
@@ -31,7 +39,7 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Config holds the parts of a [Trainer]. All of them are needed.
+// Config holds the parts of a [Trainer]. All of them are needed but Profile.
 type Config struct {
 	Engine    *kernels.Engine
 	Model     nn.Layer // from features to logits
@@ -39,6 +47,7 @@ type Config struct {
 	Scaler    *lossscale.Scaler
 	Schedule  Schedule
 	Precision tensor.DType // of activations and their gradients: fp16 or fp32
+	Profile   *nn.Profile  // where not nil, gets the phases of every step
 }
 
 // Trainer trains a model. It is not safe for concurrent use.
@@ -49,7 +58,20 @@ type Trainer struct {
 	params   []*nn.Param
 	grads    [][]float32 // of params, in the order in which Backward makes them
 	progress Progress
+
+	// Where gradients can go to the optimizer while they are computed:
+	model nn.Streaming // nil where not
+	sink  sink
 }
+
+// sink hands gradients to the optimizer.
+type sink struct {
+	optimizer optim.Piecewise
+	engine    *kernels.Engine
+}
+
+// Take implements [nn.GradientSink].
+func (s *sink) Take(param, from int, grad []float32) { s.optimizer.Update(s.engine, param, from, grad) }
 
 // Params returns the parameters of a model as an optimizer takes them: sharing
 // the model's memory and, where the precision is fp16, with an fp16 copy.
@@ -72,9 +94,14 @@ func New(cfg Config) (*Trainer, error) {
 	case cfg.Precision != tensor.F16 && cfg.Precision != tensor.F32:
 		return nil, fmt.Errorf("trainer: Config: the precision is %v: want fp16 or fp32", cfg.Precision)
 	}
-	t := &Trainer{cfg: cfg, ctx: nn.Context{Engine: cfg.Engine}, params: cfg.Model.Params()}
+	t := &Trainer{cfg: cfg, ctx: nn.Context{Engine: cfg.Engine, Profile: cfg.Profile}, params: cfg.Model.Params()}
 	for i := len(t.params) - 1; i >= 0; i-- {
 		t.grads = append(t.grads, t.params[i].Grad)
+	}
+	if m, ok := cfg.Model.(nn.Streaming); ok && m.Streams() && cfg.Precision == tensor.F16 {
+		if o, ok := cfg.Optimizer.(optim.Piecewise); ok {
+			t.model, t.sink = m, sink{o, cfg.Engine}
+		}
 	}
 	return t, nil
 }
@@ -101,22 +128,35 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	logits := t.cfg.Model.Forward(&t.ctx, b.X)
 	var dlogits *tensor.Tensor
 	r.Loss, dlogits = t.loss.Loss(logits, b.Labels, scaler.Scale())
-	t.cfg.Model.Backward(&t.ctx, dlogits, false)
+	t.ctx.Profile.Lap("loss")
 
 	// The gradients stay scaled: the optimizer divides them as it reads them.
 	unscale := scaler.Inverse()
-	first := slices.IndexFunc(t.grads, func(grad []float32) bool { return !t.cfg.Engine.Finite(grad, unscale) })
-	err := scaler.Checked(first >= 0)
+	streams := t.streams(len(b.Labels), unscale)
+	if streams {
+		r.Skipped = !t.model.BackwardInputs(&t.ctx, dlogits, b.Finite)
+	} else {
+		t.cfg.Model.Backward(&t.ctx, dlogits, false)
+		r.Skipped = slices.ContainsFunc(t.grads, func(grad []float32) bool { return !t.cfg.Engine.Finite(grad, unscale) })
+		t.ctx.Profile.Lap("check")
+	}
+	err := scaler.Checked(r.Skipped)
 	if err != nil {
 		return r, fmt.Errorf("trainer: %w", err)
 	}
 	r.LearningRate = t.cfg.Schedule(t.cfg.Optimizer.State().Steps)
-	if r.Skipped = first >= 0; r.Skipped {
-		r.Overflow = t.firstOverflow(first)
+	if r.Skipped {
+		r.Overflow = t.firstOverflow(b.X, unscale, streams)
 		t.progress.Skipped++
 		t.progress.EpochSkipped++
 	} else {
-		t.cfg.Optimizer.Step(t.cfg.Engine, r.LearningRate, unscale)
+		if streams {
+			t.sink.optimizer.Begin(r.LearningRate, unscale)
+			t.model.StreamGradients(&t.ctx, &t.sink)
+		} else {
+			t.cfg.Optimizer.Step(t.cfg.Engine, r.LearningRate, unscale)
+			t.ctx.Profile.Lap("optimizer")
+		}
 		if err := scaler.Stepped(); err != nil {
 			return r, fmt.Errorf("trainer: %w", err)
 		}
@@ -135,15 +175,29 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	return r, nil
 }
 
-// firstOverflow says where the last pass overflowed first. grad is the index,
-// in t.grads, of the first gradient that did.
-func (t *Trainer) firstOverflow(grad int) string {
+// streams returns whether the optimizer can take the gradients of a batch while
+// they are computed. They are sums, over the batch, of products of fp16 values, which
+// have to be finite in fp32 whatever the values, and divided by the loss scale too.
+func (t *Trainer) streams(batch int, unscale float32) bool {
+	return t.model != nil && float64(batch)*fp16.Max*fp16.Max*max(float64(unscale), 1) < math.MaxFloat32
+}
+
+// firstOverflow says where the last pass overflowed first.
+func (t *Trainer) firstOverflow(x *tensor.Tensor, unscale float32, streamed bool) string {
 	if m, ok := t.cfg.Model.(interface{ FirstOverflow() string }); ok {
 		if where := m.FirstOverflow(); where != "" {
 			return where
 		}
 	}
-	return "the gradient of " + t.params[len(t.params)-1-grad].Name
+	if x.FirstNonFinite() >= 0 {
+		return "the input"
+	}
+	for i, grad := range t.grads {
+		if !streamed && !t.cfg.Engine.Finite(grad, unscale) {
+			return "the gradient of " + t.params[len(t.params)-1-i].Name
+		}
+	}
+	return "an unknown place"
 }
 
 // Progress is how far a run has come. It is part of a checkpoint.

@@ -34,6 +34,7 @@ type setup struct {
 	scale     lossscale.Config // dynamic where zero
 	schedule  trainer.Schedule // constant 0.05 (Adam: 0.002) where nil
 	momentum  float64
+	stored    bool // the gradients are stored, and the optimizer reads them
 }
 
 // run is a trainer with its parts at hand.
@@ -76,13 +77,22 @@ func newRun(t testing.TB, s setup) *run {
 		r.optimizer, err = optim.NewSGD(params, optim.SGDConfig{Momentum: s.momentum})
 	}
 	must(err)
+	var model nn.Layer = r.model
+	if s.stored {
+		model = storing{r.model}
+	}
 	r.Trainer, err = trainer.New(trainer.Config{
-		Engine: engine, Model: r.model, Optimizer: r.optimizer, Scaler: r.scaler,
+		Engine: engine, Model: model, Optimizer: r.optimizer, Scaler: r.scaler,
 		Schedule: s.schedule, Precision: s.precision,
 	})
 	must(err)
 	return r
 }
+
+// storing is a network that cannot hand out its gradients as they are computed.
+type storing struct{ nn.Layer }
+
+func (s storing) FirstOverflow() string { return s.Layer.(*nn.Sequential).FirstOverflow() }
 
 // digits is a small synthetic data set: 400 training and 200 test images.
 func digits(t testing.TB) (train, test data.Dataset) {
@@ -849,5 +859,44 @@ func TestEvaluate(t *testing.T) {
 	}
 	if _, err := trainer.Evaluate(t.Context(), &nn.Context{Engine: engine}, model, tensor.F16, rows{values: ds.values[:1]}); err == nil {
 		t.Error("no error for an empty data set")
+	}
+}
+
+// Gradients that go to the optimizer while they are computed make the same weights as
+// those that are stored, checked and read, and the same steps are skipped: for
+// inputs that are not finite, scales at which the loss's gradient or one further down
+// overflows, with and without a ReLU behind it, and scales below 1.
+func TestStreamedStepsAreStoredSteps(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, widths := range [][]int{{3, 2}, {3, 5, 2}, {3, 70, 33, 2}} {
+		for _, adam := range []bool{false, true} {
+			for _, scale := range []float32{0x1p-40, 0.5, 1, 1 << 16, 1 << 22, 1 << 24} {
+				s := setup{precision: tensor.F16, widths: widths, adam: adam, momentum: 0.9, scale: lossscale.Default(), threads: 2}
+				s.scale.Initial, s.scale.Floor = scale, 0x1p-60
+				streamed := newRun(t, s)
+				s.stored = true
+				stored := newRun(t, s)
+				skipped := 0
+				for n, x := range []float32{1, inf, 2, -inf, nan, 0, 60000, -60000, 0.25, 3e-8, 1} {
+					for _, finite := range []bool{false, x-x == 0} {
+						b := batchOf(tensor.F16, []int{0, 1, 1}, 1, x, 3, 0.5, -1, 2, -x, 0, 0.125)
+						b.Finite = finite
+						got, want := step(t, streamed, b), step(t, stored, b)
+						if diff := cmp.Diff(want, got, cmp.Comparer(func(x, y float64) bool { return x == y || x != x && y != y })); diff != "" {
+							t.Fatalf("%v, adam %v, scale %v, step %d: (-stored +streamed)\n%s", widths, adam, scale, n, diff)
+						}
+						if got.Skipped {
+							skipped++
+						}
+						if a, b := weights(streamed.model), weights(stored.model); !slices.Equal(a, b) {
+							t.Fatalf("%v, adam %v, scale %v, step %d: the weights differ", widths, adam, scale, n)
+						}
+					}
+				}
+				if skipped < 6 || skipped == 22 {
+					t.Errorf("%v, adam %v, scale %v: %d of 22 steps were skipped", widths, adam, scale, skipped)
+				}
+			}
+		}
 	}
 }
