@@ -483,6 +483,12 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"bench", "gemm", "--shape", "1x2"}, []string{`"1x2"`, "MxNxK"}},
 		{[]string{"bench", "gemm", "--dtype", "int8"}, []string{"--dtype", "int8"}},
 		{[]string{"bench", "gemm", "--kernel", "x"}, []string{`"x"`}},
+		{[]string{"bench", "train", "--model", "784"}, []string{"--model 784", "784-256-10"}},
+		{[]string{"bench", "train", "--model", "784-x"}, []string{"--model 784-x"}},
+		{[]string{"bench", "train", "--batch", "0"}, []string{"--batch 0", "1 to"}},
+		{[]string{"bench", "train", "--images", "0"}, []string{"--images 0", "1 to"}},
+		{[]string{"bench", "train", "--optimizer", "lion"}, []string{"--optimizer", "lion"}},
+		{[]string{"bench", "train", "--kernel", "x"}, []string{`"x"`}},
 		{[]string{"info", "--threads", "-2"}, []string{"--threads -2"}},
 	} {
 		t.Run("halfgrad "+strings.Join(tt.args, " "), func(t *testing.T) { checkUsageError(t, command(t, tt.args...), tt.want...) })
