@@ -218,7 +218,10 @@ func NewTrainee(e *kernels.Engine, cfg TrainConfig, profile *nn.Profile) (*Train
 	}
 	features, classes := cfg.Widths[0], cfg.Widths[len(cfg.Widths)-1]
 	images := images(cfg.Images, cfg.Batch, features, min(classes, 256))
-	loader, err := data.NewLoader(images, data.LoaderConfig{BatchSize: cfg.Batch, DType: cfg.Precision, Shuffle: true, Engine: e, Ahead: e.Threads() > 1})
+	loader, err := data.NewLoader(images, data.LoaderConfig{
+		BatchSize: cfg.Batch, DType: cfg.Precision, Shuffle: true,
+		Engine: e, Ahead: e.Threads() > 1 && cfg.Batch*features >= data.AheadFrom,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,15 @@ type LoaderConfig struct {
 	Engine *kernels.Engine
 
 	// Ahead has a goroutine make the next batch of the epoch ready while the caller
-	// works on the one that it got. It ends when the Loader is garbage.
+	// works on the one that it got, which is worth it where there is a processor for it,
+	// and from [AheadFrom] values on. It ends when the Loader is garbage.
 	Ahead bool
 }
+
+// AheadFrom is how many values a batch has to have for Ahead to be worth it, about:
+// to hand it over takes as long as to translate some 10,000 bytes, or more where
+// there is no processor to spare.
+const AheadFrom = 1 << 16
 
 // Batch is a number of samples and their labels.
 type Batch struct {

@@ -239,7 +239,10 @@ func (s *session) fitToData() error {
 	}
 	s.test = s.images.Test.Standardized(mean, std)
 	var err error
-	s.train, err = data.NewLoader(fitted, data.LoaderConfig{BatchSize: s.settings.Batch, DType: s.settings.dtype(), Shuffle: true, Seed: s.settings.Seed, Engine: s.engine, Ahead: s.engine.Threads() > 1})
+	s.train, err = data.NewLoader(fitted, data.LoaderConfig{
+		BatchSize: s.settings.Batch, DType: s.settings.dtype(), Shuffle: true, Seed: s.settings.Seed,
+		Engine: s.engine, Ahead: s.engine.Threads() > 1 && s.settings.Batch*features >= data.AheadFrom,
+	})
 	return err
 }
 
