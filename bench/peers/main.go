@@ -1,20 +1,28 @@
-// Command peers compares this project's matrix products with those of the best
-// other libraries, on the same cores, in one run.
+// Command peers compares this project's matrix products, and its training steps, with
+// those of the best other libraries, on the same cores, in one run.
 //
 //	go run ./bench/peers gemm
+//	go run ./bench/peers train
 //
 // Each library is a process of its own, pinned to the same CPUs, and they take
-// turns of a few milliseconds. A machine that is shared is not equally fast from
+// turns of some milliseconds. A machine that is shared is not equally fast from
 // one second to the next, but it hardly changes within a round of turns: so it
 // is the ratio of two turns of one round that counts, and the median of these
 // over all rounds. The FMA loop of our own tier has a turn too, and tells what
 // share of the machine's peak everyone reaches.
 //
-// The peers are oneDNN and OpenBLAS with fp32 operands, from Debian, and ONNX
-// Runtime with fp16 operands, from npm. Ours are fp16, C included, unless --c says
+// For products the peers are oneDNN and OpenBLAS with fp32 operands, from Debian, and
+// ONNX Runtime with fp16 operands, from npm. Ours are fp16, C included, unless --c says
 // otherwise. All are dense and row-major, and all compute the same product, the
 // corners of which are checked. With up to eight rows, where weights are what
 // takes time, there is a second comparison in which B may be kept packed.
+//
+// For training steps the peer is PyTorch, from Debian or any other, in fp32 and with
+// autocast to bf16, by autograd and torch.optim. All begin with the same parameters and
+// images, in the same order, and what their first steps lead to must agree. A step is
+// all that there is: choosing a batch, forward, backward, and the update. PyTorch's
+// images are converted before, ours in the step. Everyone has a worker for each number
+// of threads, so that there is a comparison with each, and one of the best of each.
 package main
 
 import (
@@ -39,8 +47,10 @@ import (
 )
 
 type cli struct {
-	Gemm   gemmCmd   `cmd:"" help:"Compare matrix products."`
-	Worker workerCmd `cmd:"" hidden:"" help:"Multiply for the comparison."`
+	Gemm        gemmCmd        `cmd:"" help:"Compare matrix products."`
+	Train       trainCmd       `cmd:"" help:"Compare training steps."`
+	Worker      workerCmd      `cmd:"" hidden:"" help:"Multiply for the comparison."`
+	TrainWorker trainWorkerCmd `cmd:"" hidden:"" help:"Train for the comparison."`
 }
 
 type gemmCmd struct {
@@ -78,7 +88,7 @@ func (c *workerCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	return serve(os.Stdin, os.Stdout, e, dtype)
+	return serve(os.Stdin, os.Stdout, e.KernelName(tensor.F16), multiplier(e, dtype))
 }
 
 // timeout is how long a worker may take to answer.
@@ -96,17 +106,11 @@ func (c *gemmCmd) Run(ctx context.Context) error {
 	if c.Threads < 1 || c.Rounds < 1 {
 		return fmt.Errorf("peers: %d threads and %d rounds: want at least one of each", c.Threads, c.Rounds)
 	}
-	cpus := c.CPU
-	if len(cpus) == 0 {
-		all, err := available()
-		if err != nil {
-			return err
-		}
-		if len(all) < c.Threads {
-			return fmt.Errorf("peers: %d threads, but only the CPUs %v: want a CPU for each", c.Threads, all)
-		}
-		cpus = all[:c.Threads]
+	cpus, err := pins(c.CPU, c.Threads)
+	if err != nil {
+		return err
 	}
+	cpus = cpus[:c.Threads]
 	folder, err := cacheFolder()
 	if err != nil {
 		return err
@@ -153,6 +157,21 @@ func (c *gemmCmd) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pins returns the given CPUs or, if there are none, all that this process may run
+// on. The error says that there are fewer than threads.
+func pins(cpus []int, threads int) ([]int, error) {
+	if len(cpus) == 0 {
+		var err error
+		if cpus, err = available(); err != nil {
+			return nil, err
+		}
+	}
+	if len(cpus) < threads {
+		return nil, fmt.Errorf("peers: %d threads, but only the CPUs %v: want a CPU for each", threads, cpus)
+	}
+	return cpus, nil
 }
 
 // compare prints a row a shape as soon as it is there, and what they have in

@@ -8,9 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/klauspost/cpuid/v2"
 
+	"github.com/halfgrad/halfgrad/bench"
 	"github.com/halfgrad/halfgrad/data"
 )
 
@@ -42,13 +44,19 @@ func command(name, folder string, threads int, kept bool) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
+	cmd.Env = environment(threads)
+	return cmd, nil
+}
+
+// environment returns what tells libraries how many threads to have.
+func environment(threads int) []string {
 	n := strconv.Itoa(threads)
-	cmd.Env = append(os.Environ(), "OMP_NUM_THREADS="+n, "OPENBLAS_NUM_THREADS="+n)
+	env := append(os.Environ(), "OMP_NUM_THREADS="+n, "OPENBLAS_NUM_THREADS="+n, "MKL_NUM_THREADS="+n)
 	if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL) {
 		// Releases older than a processor take it for one without AVX-512.
-		cmd.Env = append(cmd.Env, "OPENBLAS_CORETYPE=SKYLAKEX")
+		env = append(env, "OPENBLAS_CORETYPE=SKYLAKEX")
 	}
-	return cmd, nil
+	return env
 }
 
 // unpack writes the drivers to folder.
@@ -101,6 +109,31 @@ func installed(folder string, threads int, kept bool) (*exec.Cmd, error) {
 		b = "constant"
 	}
 	return exec.Command("node", filepath.Join(folder, "onnxruntime.mjs"), folder, strconv.Itoa(threads), b), nil
+}
+
+// pytorch returns the command of PyTorch's worker in that python: precision is fp32 or
+// bf16, the rest is cfg's.
+func pytorch(python, folder, precision string, cfg bench.TrainConfig, threads int) *exec.Cmd {
+	cmd := exec.Command(python, filepath.Join(folder, "pytorch.py"), precision, cfg.Optimizer, cfg.Model(), strconv.Itoa(threads))
+	// By default glibc hands the memory of tensors back to the system and gets it anew in
+	// each step, which may take as long as the rest. Huge pages are a bit faster, too.
+	cmd.Env = append(environment(threads), "GLIBC_TUNABLES=glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=33554432:glibc.malloc.hugetlb=1")
+	// Debian's PyTorch leaves fp32 products to the system's BLAS. Of OpenBLAS there is one
+	// that shares PyTorch's threads; those of the other wait while PyTorch's spin.
+	if folders, _ := filepath.Glob("/usr/lib/*/openblas-openmp"); len(folders) > 0 {
+		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+strings.Join(append(folders, filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))...), ":"))
+	}
+	return cmd
+}
+
+// pythonWithTorch returns the first of pythons that has PyTorch.
+func pythonWithTorch(pythons []string) (string, error) {
+	for _, python := range pythons {
+		if exec.Command(python, "-c", "import torch").Run() == nil {
+			return python, nil
+		}
+	}
+	return "", fmt.Errorf("peers: pytorch: none of %q can import torch; in Debian: apt-get install python3-torch", pythons)
 }
 
 // cacheFolder is where drivers and packages are kept.

@@ -15,18 +15,23 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// A worker is a process that multiplies with one library. It answers lines on
-// its input by lines on its output:
+// A worker is a process that multiplies or trains with one library. It answers lines
+// on its input by lines on its output:
 //
-//	                    ready WHAT IT IS                when it has started
-//	prepare M N K    →  ok FIRST LAST [HOW]             the corners of the product, and how it is done
-//	gemm M N K CALLS →  NANOSECONDS                     of a call, after as many that are not timed
-//	                    error WHAT                      instead of any of these
+//	                     ready WHAT IT IS               when it has started
+//	prepare M N K     →  ok FIRST LAST [HOW]            the corners of the product, and how it is done
+//	gemm M N K CALLS  →  NANOSECONDS                    of a call, after as many that are not timed
+//	                     error WHAT                     instead of any of these
 //
 // The operands are those of operands.go. Our own worker knows two more:
 //
-//	keep M N K       →  ok FIRST LAST                   prepare, with B packed once and kept
-//	peak             →  GFLOPS                          of the FMA loop, on all threads
+//	keep M N K        →  ok FIRST LAST                  prepare, with B packed once and kept
+//	peak              →  GFLOPS                         of the FMA loop, on all threads
+//
+// One that trains knows, instead of prepare, gemm and keep:
+//
+//	prepare BATCH DIR →  ok FIRST LAST MOVED [HOW]      the outcome of some steps, see trainee.go, and how they are done
+//	train STEPS       →  NANOSECONDS                    of a step, after as many that are not timed
 type worker struct {
 	name, about string
 	cmd         *exec.Cmd
@@ -144,24 +149,62 @@ func (w *worker) gemm(s bench.Shape, calls int) (float64, error) {
 	return w.number(fmt.Sprintf("gemm %d %d %d %d", s.M, s.N, s.K, calls))
 }
 
-// serve is our own worker.
-func serve(in io.Reader, out io.Writer, e *kernels.Engine, c tensor.DType) error {
+// prepareSteps makes the worker ready to train with so many images a step on what is
+// in folder. It returns what a few steps led to, and how the worker takes them.
+func (w *worker) prepareSteps(batch int, folder string) (o outcome, how string, err error) {
+	line := fmt.Sprintf("prepare %d %s", batch, folder)
+	answer, err := w.ask(line)
+	if err != nil {
+		return outcome{}, "", err
+	}
+	if n, err := fmt.Sscanf(answer, "ok %g %g %g %s", &o.first, &o.last, &o.moved, &how); n < 3 {
+		return outcome{}, "", fmt.Errorf("peers: %s answered %q to %q, want ok and three numbers: %w", w.name, answer, line, err)
+	}
+	return o, how, nil
+}
+
+// steps returns the nanoseconds of a training step, of so many.
+func (w *worker) steps(n int) (float64, error) { return w.number(fmt.Sprintf("train %d", n)) }
+
+// serve is a worker of ours: it says what it is, and then answers lines.
+func serve(in io.Reader, out io.Writer, about string, answer func(line string) string) error {
+	if _, err := fmt.Fprintf(out, "ready halfgrad, %s\n", about); err != nil {
+		return err
+	}
+	s := bufio.NewScanner(in)
+	for s.Scan() {
+		if _, err := fmt.Fprintln(out, answer(s.Text())); err != nil {
+			return err
+		}
+	}
+	return s.Err()
+}
+
+// peakAnswer is the answer to peak: the best of a turn, since now and then the system
+// has two threads on one CPU for a while.
+func peakAnswer(peak bench.Peak) string {
+	best := 0.0
+	for start := time.Now(); time.Since(start) < turn; {
+		best = max(best, peak.Measure())
+	}
+	return fmt.Sprintf("%.1f", best)
+}
+
+// multiplier answers what our worker is asked about products.
+func multiplier(e *kernels.Engine, c tensor.DType) func(line string) string {
 	peak := bench.NewPeak(e)
 	var (
 		ready bench.Shape
 		args  kernels.GemmArgs
 	)
-	answer := func(line string) string {
+	return func(line string) string {
 		command, rest, _ := strings.Cut(line, " ")
 		var s bench.Shape
 		var calls int
 		n, _ := fmt.Sscan(rest, &s.M, &s.N, &s.K, &calls)
 		switch {
 		case command == "peak":
-			for start := time.Now(); time.Since(start) < turn; {
-				peak.Measure()
-			}
-			return fmt.Sprintf("%.1f", peak.Measure())
+			return peakAnswer(peak)
 		case (command == "prepare" || command == "keep") && n == 3 && min(s.M, s.N, s.K) > 0:
 			ready, args = s, operands(s, c)
 			if command == "keep" {
@@ -185,14 +228,4 @@ func serve(in io.Reader, out io.Writer, e *kernels.Engine, c tensor.DType) error
 		}
 		return "error unknown command, or a shape that is not prepared: " + line
 	}
-	if _, err := fmt.Fprintf(out, "ready halfgrad, %s\n", e.KernelName(tensor.F16)); err != nil {
-		return err
-	}
-	s := bufio.NewScanner(in)
-	for s.Scan() {
-		if _, err := fmt.Fprintln(out, answer(s.Text())); err != nil {
-			return err
-		}
-	}
-	return s.Err()
 }
