@@ -40,7 +40,7 @@ type GemmArgs struct {
 type Consumer interface {
 	// Consume gets some rows and columns of the product, in fp32 and not transposed,
 	// whose first element is (i, j). Each element comes once, to whichever thread
-	// computed it. The memory is the engine's.
+	// computed it. The memory is the engine's, and Consume may change it.
 	Consume(i, j int, sums tensor.Matrix)
 }
 

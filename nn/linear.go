@@ -118,12 +118,28 @@ type consumer struct {
 	param, width int
 }
 
-// Consume implements [kernels.Consumer].
+// Consume implements [kernels.Consumer]. Whole rows that are not long are brought
+// together: to hand on each would take longer than to move it.
 func (c *consumer) Consume(i, j int, sums tensor.Matrix) {
-	for r := range sums.Rows {
-		c.sink.Take(c.param, (i+r)*c.width+j, sums.F32[r*sums.Stride:][:sums.Cols])
+	if sums.Cols < c.width || sums.Cols > moveBelow {
+		for r := range sums.Rows {
+			c.sink.Take(c.param, (i+r)*c.width+j, sums.F32[r*sums.Stride:][:sums.Cols])
+		}
+		return
+	}
+	if sums.Stride > sums.Cols {
+		for r := 1; r < sums.Rows; r++ {
+			copy(sums.F32[r*sums.Cols:(r+1)*sums.Cols], sums.F32[r*sums.Stride:])
+		}
+	}
+	n := sums.Rows * sums.Cols
+	for from := 0; from < n; from += kernels.MostElements {
+		c.sink.Take(c.param, i*c.width+from, sums.F32[from:min(from+kernels.MostElements, n)])
 	}
 }
+
+// moveBelow is about the most elements that are moved faster than handed on.
+const moveBelow = 64
 
 // grow returns a slice of length n in s's memory, or in new memory if that is
 // too small. What it holds is unspecified.
