@@ -155,7 +155,9 @@ func (e *Engine) Lookup(dst []fp16.Float16, table *[256]fp16.Float16, rows ...[]
 
 // touch reads a byte of each cache line of some rows that lie anywhere in memory. As
 // no read waits for another, the memory delivers several at once, which it would not
-// if each row was worked on before the next is read. The result is of no use.
+// if each row was worked on before the next is read: 128 images of MNIST's size, out
+// of 47 MB, take 33 µs instead of 65 on a Zen 4 (`halfgrad bench train --threads 1
+// --profile`, the phase "data"). The result is of no use.
 //
 //go:noinline
 func touch(rows [][]byte) (all byte) {

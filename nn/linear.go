@@ -21,7 +21,7 @@ type Linear struct {
 	y        tensor.Tensor
 	dx       tensor.Tensor
 	row      []float32 // the bias, widened
-	finite   bool      // whether all of the last output was
+	finite   bool      // whether all of the last output was, in fp16
 	consumer consumer
 }
 
@@ -71,7 +71,7 @@ func (l *Linear) forward(ctx *Context, x *tensor.Tensor, rectify bool) *tensor.T
 	l.y.Resize(dtype, a.Rows, l.out)
 	l.row = grow(l.row, l.out)
 	l.Bias.Matrix(dtype).LoadRow(l.row, 0)
-	l.finite = ctx.Engine.Gemm(kernels.GemmArgs{C: l.y.Matrix(), A: a, B: l.Weight.Matrix(dtype), Bias: l.row, ReLU: rectify, Check: true})
+	l.finite = ctx.Engine.Gemm(kernels.GemmArgs{C: l.y.Matrix(), A: a, B: l.Weight.Matrix(dtype), Bias: l.row, ReLU: rectify, Check: dtype == tensor.F16})
 	return &l.y
 }
 
@@ -93,11 +93,11 @@ func (l *Linear) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.
 	return dx
 }
 
-// backwardInput returns dx, and whether all of it is finite.
+// backwardInput returns dx, and in fp16 whether all of it is finite.
 func (l *Linear) backwardInput(ctx *Context, dy *tensor.Tensor) (dx *tensor.Tensor, finite bool) {
-	g := dy.Matrix()
-	l.dx.Resize(dy.DType(), g.Rows, l.in)
-	finite = ctx.Engine.Gemm(kernels.GemmArgs{C: l.dx.Matrix(), A: g, B: l.Weight.Matrix(dy.DType()).T(), Check: true})
+	dtype, g := dy.DType(), dy.Matrix()
+	l.dx.Resize(dtype, g.Rows, l.in)
+	finite = ctx.Engine.Gemm(kernels.GemmArgs{C: l.dx.Matrix(), A: g, B: l.Weight.Matrix(dtype).T(), Check: dtype == tensor.F16})
 	return &l.dx, finite
 }
 
@@ -138,7 +138,9 @@ func (c *consumer) Consume(i, j int, sums tensor.Matrix) {
 	}
 }
 
-// moveBelow is about the most elements that are moved faster than handed on.
+// moveBelow is the most elements of a row that is moved. (`halfgrad bench train
+// --threads 1 --batch 1 --profile` on a Zen 4: the update of 256 rows of 10 takes 1.6
+// instead of 7.4 µs; rows of 256 elements gain nothing.)
 const moveBelow = 64
 
 // grow returns a slice of length n in s's memory, or in new memory if that is
