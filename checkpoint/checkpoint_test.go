@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/fp16"
 )
 
 func sample() *checkpoint.File {
@@ -24,6 +26,7 @@ func sample() *checkpoint.File {
 		Tensors: []checkpoint.Tensor{
 			{Name: "0.weight", Shape: []int{2, 3}, Values: []float32{1, -2, 3e-45, float32(math.Inf(1)), 0, -0.5}},
 			{Name: "0.bias", Shape: []int{3}, Values: []float32{7, 8, 9}},
+			{Name: "half", Shape: []int{2, 2}, Half: []fp16.Float16{0x3c00, 0x8001, 0x7c00, 0}},
 			{Name: "empty", Shape: []int{0, 2}, Values: []float32{}},
 		},
 	}
@@ -77,6 +80,33 @@ func TestDecodeByHand(t *testing.T) {
 	}
 }
 
+// The same four numbers in each type: 1.5, -2, the smallest subnormal of fp16 and
+// infinity, bit patterns from IEEE 754 and bfloat16's definition.
+func TestDecodeTypes(t *testing.T) {
+	want := []float32{1.5, -2, 0x1p-24, float32(math.Inf(1))}
+	for dtype, bits := range map[string][]any{
+		"F32":  {uint32(0x3fc00000), uint32(0xc0000000), uint32(0x33800000), uint32(0x7f800000)},
+		"F16":  {uint16(0x3e00), uint16(0xc000), uint16(0x0001), uint16(0x7c00)},
+		"BF16": {uint16(0x3fc0), uint16(0xc000), uint16(0x3380), uint16(0x7f80)},
+		"F64":  {uint64(0x3ff8 << 48), uint64(0xc000 << 48), uint64(0x3e7 << 52), uint64(0x7ff << 52)},
+	} {
+		var raw []byte
+		for _, b := range bits {
+			raw, _ = binary.Append(raw, binary.LittleEndian, b)
+		}
+		header := fmt.Sprintf(`{"w":{"dtype":%q,"shape":[2,2],"data_offsets":[0,%d]}}`, dtype, len(raw))
+		f, err := checkpoint.Decode(append(bytesByHand(header), raw...))
+		if err != nil {
+			t.Errorf("%s: %v", dtype, err)
+			continue
+		}
+		w := f.Tensors[0]
+		if got := w.Float32s(); !slices.Equal(got, want) || (w.Half != nil) != (dtype == "F16") {
+			t.Errorf("%s: %+v as fp32 is %v, want %v", dtype, w, got, want)
+		}
+	}
+}
+
 func TestDamagedFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "good")
@@ -124,6 +154,7 @@ func TestFailedWriteKeepsTheOldFile(t *testing.T) {
 	}
 	for name, bad := range map[string]checkpoint.Tensor{
 		"a name given twice":      {Name: "0.bias", Shape: []int{1}, Values: []float32{1}},
+		"two types":               {Name: "x", Shape: []int{1}, Values: []float32{1}, Half: []fp16.Float16{1}},
 		"shape and values differ": {Name: "x", Shape: []int{2}, Values: []float32{1}},
 	} {
 		f := sample()
@@ -157,7 +188,7 @@ func FuzzDecode(f *testing.F) {
 			for _, d := range tensor.Shape {
 				n *= d
 			}
-			if n != len(tensor.Values) {
+			if n != len(tensor.Float32s()) {
 				t.Fatalf("tensor %q of shape %v has %d values", tensor.Name, tensor.Shape, len(tensor.Values))
 			}
 		}
