@@ -18,7 +18,7 @@ import (
 // which more is better.
 func (r *Report) WriteGo(w io.Writer) error {
 	out := benchfmt.NewWriter(w)
-	for _, unit := range []string{GFLOPS, "GB/s", "Gelem/s", "images/s", "peak-GFLOPS"} {
+	for _, unit := range []string{GFLOPS, "GB/s", "Gelem/s", "peak-GFLOPS"} {
 		m := &benchfmt.UnitMetadata{UnitMetadataKey: benchfmt.UnitMetadataKey{Unit: unit, Key: "better"}, OrigUnit: unit, Value: "higher"}
 		if err := out.Write(m); err != nil {
 			return fmt.Errorf("report: %w", err)

@@ -37,7 +37,7 @@
 //
 // Samples are in the order in which they were taken, in the unit "ns", the time of
 // one operation, or "GFLOPS", which only Peak has. Work is what one operation does:
-// an amount, and its unit, "flop", "B", "element" or "image". Peak has a sample of
+// an amount, and its unit, "flop", "B" or "element". Peak has a sample of
 // the FMA peak in GFLOPS of as many threads for each of samples, taken just before
 // it. Rates and shares follow from these, see [Benchmark.Rate] and
 // [Benchmark.Share]; they are not in the file.
@@ -162,22 +162,10 @@ const (
 	FLOP    = "flop"
 	Bytes   = "B"
 	Element = "element"
-	Image   = "image"
 )
 
-// rateUnit is what work is per time: the unit's name, and how many of work's unit
-// a nanosecond has.
-type rateUnit struct {
-	name  string
-	perNS float64
-}
-
-var rateUnits = map[string]rateUnit{
-	FLOP:    {GFLOPS, 1},
-	Bytes:   {"GB/s", 1},
-	Element: {"Gelem/s", 1},
-	Image:   {"images/s", 1e9},
-}
+// rateUnits name what is done in a second, in billions.
+var rateUnits = map[string]string{FLOP: GFLOPS, Bytes: "GB/s", Element: "Gelem/s"}
 
 // Name is a benchmark's name: what is measured, then key=value parts.
 type Name string
@@ -278,7 +266,7 @@ func (b *Benchmark) check() error {
 	}
 	if b.Work != nil {
 		if _, ok := rateUnits[b.Work.Unit]; !ok || !positive(b.Work.Amount) {
-			return fmt.Errorf("work %+v: want an amount above 0 of flop, B, element or image", *b.Work)
+			return fmt.Errorf("work %+v: want an amount above 0 of flop, B or element", *b.Work)
 		}
 	}
 	if len(b.Samples) == 0 {

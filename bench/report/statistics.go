@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"golang.org/x/perf/benchmath"
 )
@@ -36,8 +37,8 @@ func sample(values []float64) *benchmath.Sample {
 	return benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
 }
 
-// Rate returns what is done per time, and its unit: GFLOPS, GB/s (of 1e9), Gelem/s or
-// images/s. Higher is better. ok is false where the work is not known.
+// Rate returns what is done per time, and its unit: GFLOPS, GB/s (of 1e9 bytes) or
+// Gelem/s. Higher is better. ok is false where the work is not known.
 func (b *Benchmark) Rate() (s benchmath.Summary, unit string, ok bool) {
 	rates, unit := b.Rates()
 	if rates == nil {
@@ -54,12 +55,11 @@ func (b *Benchmark) Rates() (rates []float64, unit string) {
 	if b.Work == nil {
 		return nil, ""
 	}
-	u := rateUnits[b.Work.Unit]
 	rates = make([]float64, len(b.Samples))
 	for i, ns := range b.Samples {
-		rates[i] = b.Work.Amount / ns * u.perNS
+		rates[i] = b.Work.Amount / ns
 	}
-	return rates, u.name
+	return rates, rateUnits[b.Work.Unit]
 }
 
 // Share returns the share of the FMA peak that was reached, each sample against the
@@ -75,6 +75,20 @@ func (b *Benchmark) Share() (s benchmath.Summary, ok bool) {
 		shares[i] = rate / b.Peak[i]
 	}
 	return summary(shares), true
+}
+
+// Images returns how many images a second a training step, whose name tells its
+// batch, takes in. ok is false for anything else.
+func (b *Benchmark) Images() (s benchmath.Summary, ok bool) {
+	batch, err := strconv.Atoi(b.Name.Get("batch"))
+	if err != nil || b.Unit != Nanoseconds {
+		return benchmath.Summary{}, false
+	}
+	images := make([]float64, len(b.Samples))
+	for i, ns := range b.Samples {
+		images[i] = float64(batch) / ns * 1e9
+	}
+	return summary(images), true
 }
 
 // Noise returns why the figures are not to be trusted, "" where nothing tells so.
