@@ -37,7 +37,7 @@ func (r *Report) WriteGo(w io.Writer) error {
 	}
 	for i := range r.Benchmarks {
 		b := &r.Benchmarks[i]
-		rates, unit := b.Rates()
+		rates, unit := b.Rates(), b.RateUnit()
 		for j, x := range b.Samples {
 			result := &benchfmt.Result{Config: config, Name: benchfmt.Name(b.Name), Iters: 1}
 			if b.Unit == Nanoseconds {

@@ -117,7 +117,7 @@ func (c Caches) Level(bytes, threads int) string {
 		return "L1"
 	case fits(bytes, c.L2):
 		return "L2"
-	case fits(bytes*threads, c.L3):
+	case fits(bytes, c.L3/max(threads, 1)):
 		return "L3"
 	}
 	return "DRAM"

@@ -40,36 +40,47 @@ func sample(values []float64) *benchmath.Sample {
 // Rate returns what is done per time, and its unit: GFLOPS, GB/s (of 1e9 bytes) or
 // Gelem/s. Higher is better. ok is false where the work is not known.
 func (b *Benchmark) Rate() (s benchmath.Summary, unit string, ok bool) {
-	rates, unit := b.Rates()
+	rates := b.Rates()
 	if rates == nil {
 		return benchmath.Summary{}, "", false
 	}
-	return summary(rates), unit, true
+	return summary(rates), b.RateUnit(), true
+}
+
+// RateUnit returns the unit of [Benchmark.Rate], "" where the work is not known.
+func (b *Benchmark) RateUnit() string {
+	switch {
+	case b.Unit == GFLOPS:
+		return GFLOPS
+	case b.Work == nil:
+		return ""
+	}
+	return rateUnits[b.Work.Unit]
 }
 
 // Rates returns the rate of each sample, nil where the work is not known.
-func (b *Benchmark) Rates() (rates []float64, unit string) {
+func (b *Benchmark) Rates() []float64 {
 	if b.Unit == GFLOPS {
-		return b.Samples, GFLOPS
+		return b.Samples
 	}
 	if b.Work == nil {
-		return nil, ""
+		return nil
 	}
-	rates = make([]float64, len(b.Samples))
+	rates := make([]float64, len(b.Samples))
 	for i, ns := range b.Samples {
 		rates[i] = b.Work.Amount / ns
 	}
-	return rates, rateUnits[b.Work.Unit]
+	return rates
 }
 
 // Share returns the share of the FMA peak that was reached, each sample against the
 // peak just before it. ok is false where the work is no arithmetic, or the peak was
 // not measured.
 func (b *Benchmark) Share() (s benchmath.Summary, ok bool) {
-	rates, unit := b.Rates()
-	if unit != GFLOPS || len(b.Peak) == 0 {
+	if b.RateUnit() != GFLOPS || len(b.Peak) == 0 {
 		return benchmath.Summary{}, false
 	}
+	rates := b.Rates()
 	shares := make([]float64, len(rates))
 	for i, rate := range rates {
 		shares[i] = rate / b.Peak[i]
@@ -122,11 +133,10 @@ func spread(values []float64) float64 {
 // work is not known, rates are operations per time. The error says why they cannot
 // be compared: their units are not the same, or work of one is unknown.
 func Compare(a, b *Benchmark) (ratio float64, c benchmath.Comparison, err error) {
-	ra, ua := a.Rates()
-	rb, ub := b.Rates()
-	if ua != ub {
+	if ua, ub := a.RateUnit(), b.RateUnit(); ua != ub {
 		return 0, benchmath.Comparison{}, fmt.Errorf("report: %s is in %q and %s in %q: want one unit", a.Name, ua, b.Name, ub)
 	}
+	ra, rb := a.Rates(), b.Rates()
 	if ra == nil { // both are times
 		c = benchmath.AssumeNothing.Compare(sample(a.Samples), sample(b.Samples))
 		return a.Summary().Center / b.Summary().Center, c, nil

@@ -23,6 +23,7 @@ accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
   halfgrad train --hidden 1024,1024  … with a larger network
   halfgrad eval --checkpoint halfgrad-run/checkpoint.safetensors
   halfgrad info                      what this machine supports, and what is chosen
+  halfgrad bench --quick             how fast is it, in a report to compare with others
   halfgrad verify                    does it compute the same bits as every other machine?
 
 The result does not depend on the machine, the kernel or the number of threads:
