@@ -12,7 +12,8 @@
 //
 //	kind        "halfgrad-bench"
 //	schema      1, the version of all that follows
-//	sha256      of the report as encoding/json's Marshal writes it with an empty sha256
+//	sha256      of the file's content with an empty sha256 and no white space around
+//	            values, which tells of a file that was edited
 //	date        when the measurements began, RFC 3339, in UTC
 //	suite       what was run: "quick", "full", or another name
 //	seconds     how long it took
@@ -88,8 +89,8 @@ type Machine struct {
 	Arch       string   `json:"arch"` // GOARCH
 	CPU        string   `json:"cpu,omitempty"`
 	Vendor     string   `json:"vendor,omitempty"`
-	Family     int      `json:"family,omitempty"` // for an Arm core, the implementer's code
-	Model      int      `json:"model,omitempty"`  // for an Arm core, the part number
+	Family     int      `json:"family,omitempty"` // of an Arm core on Linux, the implementer
+	Model      int      `json:"model,omitempty"`  // of an Arm core on Linux, the part number
 	Stepping   int      `json:"stepping,omitempty"`
 	Cores      int      `json:"cores"` // logical ones that Go uses
 	Caches     Caches   `json:"caches,omitzero"`
@@ -109,10 +110,13 @@ type Caches struct {
 }
 
 // Level returns the first level of memory that a working set fits with some room:
-// "L1", "L2", "L3" or "DRAM". bytes are a thread's own; the L3 cache is shared.
+// "L1", "L2", "L3" or "DRAM", or "" where no cache is known. bytes are a thread's own;
+// the L3 cache is shared.
 func (c Caches) Level(bytes, threads int) string {
 	fits := func(n, cache int) bool { return n <= cache/4*3 }
 	switch {
+	case c == Caches{}:
+		return ""
 	case fits(bytes, c.L1D):
 		return "L1"
 	case fits(bytes, c.L2):

@@ -77,7 +77,7 @@ const overhead = 600 * time.Microsecond
 
 // Full returns the suite that takes some minutes.
 func Full() Config {
-	c := Config{Name: "full", Rounds: 21, Sample: 2 * time.Millisecond, Budget: 200 * time.Second}
+	c := Config{Name: "full", Rounds: 31, Sample: 2 * time.Millisecond, Budget: 200 * time.Second}
 	for bytes := 16 << 10; bytes <= 256<<20; bytes *= 4 {
 		c.Memory = append(c.Memory, bytes)
 	}

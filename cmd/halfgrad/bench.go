@@ -17,6 +17,11 @@ type benchCmd struct {
 	Export benchExportCmd `cmd:"" help:"Print a report in Go's benchmark format, for benchstat."`
 }
 
+// Help is what --help tells besides the flags.
+func (*benchCmd) Help() string {
+	return `Without a command it is 'halfgrad bench suite', with all of its flags, such as --quick.`
+}
+
 type benchGemmCmd struct {
 	Shape   []string `default:"128x256x784,128x10x256,784x256x128,128x784x256,64x128x784,256x256x256,512x512x512,1024x1024x1024,2048x2048x2048,512x3072x768,1x1024x1024" help:"Shapes as MxNxK, separated by commas." placeholder:"MxNxK"`
 	Kernel  string   `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`

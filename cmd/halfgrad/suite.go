@@ -42,6 +42,11 @@ func (c *benchSuiteCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	return c.measure(ctx, e, cfg)
+}
+
+// measure runs a suite and writes what comes of it.
+func (c *benchSuiteCmd) measure(ctx context.Context, e *env, cfg suite.Config) error {
 	out, err := c.out()
 	if err != nil {
 		return err
@@ -263,7 +268,11 @@ func rowLabel(r *report.Report, b *report.Benchmark) string {
 	case "Memory":
 		bytes, _ := strconv.Atoi(get("bytes"))
 		threads, _ := strconv.Atoi(get("threads"))
-		return fmt.Sprintf("%s %s (%s)", get("op"), kib(bytes), r.Machine.Caches.Level(bytes, threads))
+		label := get("op") + " " + kib(bytes)
+		if level := r.Machine.Caches.Level(bytes, threads); level != "" {
+			label += " (" + level + ")"
+		}
+		return label
 	case "Gemm":
 		return fmt.Sprintf("%sx%sx%s %s%s %s", get("m"), get("n"), get("k"), get("ta"), get("tb"), get("dtype"))
 	}
