@@ -212,7 +212,7 @@ func (t *task) sample() error {
 // what takes too long.
 func (s *session) prepare() error {
 	fewest := max(s.Rounds/2, min(s.Rounds, report.MinSamples))
-	most := s.Budget / time.Duration(4*fewest) // for one operation
+	most := s.Budget / time.Duration(8*fewest) // for one operation
 	// From little work to much, so that the time of the next is known, about, before
 	// it is run.
 	ordered := slices.Clone(s.tasks)
@@ -294,10 +294,7 @@ func (t *task) calibrate(sample time.Duration) (op time.Duration, err error) {
 
 // measure goes through the rounds. It returns how many there were.
 func (s *session) measure() (rounds int, err error) {
-	for _, t := range s.tasks {
-		t.Samples, t.Peak = make([]float64, 0, s.Rounds), slices.Grow(t.Peak, s.Rounds)
-	}
-	runtime.GC()
+	runtime.GC() // now, and not in the middle
 	order := slices.Clone(s.tasks)
 	rng := rand.New(rand.NewPCG(1, 1))
 	start := time.Now()
