@@ -16,6 +16,7 @@ import (
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
+	"github.com/halfgrad/halfgrad/trainer"
 )
 
 // build makes the tasks, part by part.
@@ -109,10 +110,7 @@ func (s *session) memory(engines []*kernels.Engine, peaks []bench.Peak) error {
 					}
 					return func(times int) (time.Duration, error) {
 						return together(threads, func(thread int) {
-							var x [3][]float32
-							for i := range op.arrays {
-								x[i] = arena[thread*n+i*(part+pad):][:part]
-							}
+							x := arrays(arena[thread*n:][:n], op.arrays, part)
 							for range times {
 								op.do(x)
 							}
@@ -123,6 +121,14 @@ func (s *session) memory(engines []*kernels.Engine, peaks []bench.Peak) error {
 		}
 	}
 	return nil
+}
+
+// arrays cuts some arrays of so many elements out of a thread's memory.
+func arrays(memory []float32, n, elements int) (x [3][]float32) {
+	for i := range n {
+		x[i] = memory[i*(elements+pad):][:elements]
+	}
+	return x
 }
 
 // read reads x, by the check for infinities of e's tier.
@@ -206,6 +212,13 @@ type operands struct {
 	f32 [3][]float32
 }
 
+// product returns C = A·B.
+func (o *operands) product(s bench.Shape, dtype tensor.DType, transA, transB bool) kernels.GemmArgs {
+	return kernels.GemmArgs{
+		A: o.matrix(0, dtype, s.M, s.K, transA), B: o.matrix(1, dtype, s.K, s.N, transB), C: o.matrix(2, dtype, s.M, s.N, false),
+	}
+}
+
 // matrix views one of them.
 func (o *operands) matrix(i int, dtype tensor.DType, rows, cols int, trans bool) tensor.Matrix {
 	if trans {
@@ -240,10 +253,7 @@ func (s *session) products(engines []*kernels.Engine, peaks []bench.Peak) error 
 				if len(trans) != 2 || trans[0] != 'n' && trans[0] != 't' || trans[1] != 'n' && trans[1] != 't' {
 					return fmt.Errorf("suite: transposes %q: want nn, nt, tn or tt", trans)
 				}
-				g := kernels.GemmArgs{
-					A: o.matrix(0, dtype, m, k, trans[0] == 't'), B: o.matrix(1, dtype, k, n, trans[1] == 't'),
-					C: o.matrix(2, dtype, m, n, false),
-				}
+				g := o.product(p.Shape, dtype, trans[0] == 't', trans[1] == 't')
 				for i, e := range engines {
 					s.add(report.Benchmark{
 						Name: report.Name(fmt.Sprintf("Gemm/m=%d/n=%d/k=%d/ta=%c/tb=%c/dtype=%v/threads=%d/kernel=%s",
@@ -271,7 +281,7 @@ func (s *session) training(engines []*kernels.Engine, peaks []bench.Peak) {
 				if err != nil {
 					return nil, err
 				}
-				return steps(t), nil
+				return steps(t.Step), nil
 			})
 		}
 	}
@@ -279,11 +289,11 @@ func (s *session) training(engines []*kernels.Engine, peaks []bench.Peak) {
 
 // steps is the operation of taking training steps. One that is skipped, because the
 // gradients overflow, is shorter and does not count.
-func steps(t *bench.Trainee) operation {
+func steps(step func() (trainer.StepResult, error)) operation {
 	return func(n int) (took time.Duration, err error) {
 		for n > 0 {
 			start := time.Now()
-			r, err := t.Step()
+			r, err := step()
 			if err != nil {
 				return 0, err
 			}

@@ -15,8 +15,10 @@ import (
 
 	"github.com/halfgrad/halfgrad/bench"
 	"github.com/halfgrad/halfgrad/bench/report"
+	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
+	"github.com/halfgrad/halfgrad/trainer"
 )
 
 // tiny is a suite of some milliseconds.
@@ -262,6 +264,59 @@ func TestLoops(t *testing.T) {
 		if len(x) != n || n > 0 && (slices.Min(x) < 0.5 || slices.Max(x) >= 1.5) {
 			t.Errorf("%d values: %d from %v to %v", n, len(x), slices.Min(x), slices.Max(x))
 		}
+	}
+}
+
+// The arrays of all threads are apart.
+func TestArrays(t *testing.T) {
+	memory := make([]float32, 2*1024)
+	var all [][]float32
+	for thread := range 2 {
+		x := arrays(memory[thread*1024:][:1024], 3, 256)
+		all = append(all, x[:]...)
+	}
+	for i, x := range all {
+		for j := range x {
+			x[j] += float32(i + 1)
+		}
+	}
+	for i, x := range all {
+		if len(x) != 256 || slices.Min(x) != float32(i+1) || slices.Max(x) != float32(i+1) {
+			t.Errorf("array %d: %d elements from %v to %v", i, len(x), slices.Min(x), slices.Max(x))
+		}
+	}
+}
+
+func TestOperands(t *testing.T) {
+	s := bench.Shape{M: 2, N: 3, K: 4}
+	o := &operands{f16: [3][]fp16.Float16{make([]fp16.Float16, 8), make([]fp16.Float16, 12), make([]fp16.Float16, 6)}, f32: [3][]float32{values(8), values(12), values(6)}}
+	for _, dtype := range []tensor.DType{tensor.F16, tensor.F32} {
+		for i := range 4 {
+			g := o.product(s, dtype, i&1 == 1, i&2 == 2)
+			a, b, c := g.A, g.B, g.C
+			if a.Trans != (i&1 == 1) || b.Trans != (i&2 == 2) || c.Trans || a.DType() != dtype || b.DType() != dtype || c.DType() != dtype ||
+				[6]int{a.Rows, a.Cols, b.Rows, b.Cols, c.Rows, c.Cols} != [6]int{2, 4, 4, 3, 2, 3} || errors.Join(a.Check("A"), b.Check("B"), c.Check("C")) != nil {
+				t.Errorf("%v, %d: %+v", dtype, i, g)
+			}
+		}
+	}
+}
+
+// Steps that are skipped do not count.
+func TestSteps(t *testing.T) {
+	calls := 0
+	_, err := steps(func() (trainer.StepResult, error) {
+		if calls++; calls%2 == 1 {
+			return trainer.StepResult{Skipped: true}, nil
+		}
+		return trainer.StepResult{}, nil
+	})(2)
+	if err != nil || calls != 4 {
+		t.Errorf("%d calls, error %v", calls, err)
+	}
+	broken := errors.New("broken")
+	if _, err := steps(func() (trainer.StepResult, error) { return trainer.StepResult{}, broken })(1); err != broken {
+		t.Errorf("error %v", err)
 	}
 }
 
