@@ -281,11 +281,12 @@ func (s *session) run(ctx context.Context) error {
 	bar := s.newBar()
 	err := s.trainer.Fit(ctx, trainer.FitConfig{
 		Train: s.train, Validation: s.val, Epochs: s.settings.Epochs, MaxSteps: s.MaxSteps,
-		OnStep: func(e trainer.StepEvent) {
+		OnStep: func(e trainer.StepEvent) error {
 			bar.step(e)
 			if e.Skipped {
 				s.metrics.add(skipEvent{Event: "skip", Epoch: e.Epoch, Steps: e.Steps, Overflow: e.Overflow, LossScale: e.Scale.New})
 			}
+			return nil
 		},
 		OnEpoch: func(e trainer.EpochEvent) error {
 			bar.clear()
