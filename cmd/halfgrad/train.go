@@ -203,7 +203,8 @@ func (s *session) continued() (*checkpoint.File, error) {
 }
 
 // checkFolder makes the folder dir and sees whether files can be made in it,
-// lest that be found out after an hour.
+// lest that be found out after an hour. It removes the halves of files that a run
+// left which was killed while it wrote them.
 func checkFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -212,7 +213,14 @@ func checkFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	for _, pattern := range []string{".halfgrad-*", ".*.safetensors[0-9]*"} {
+		halves, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, path := range halves {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return err
 }
 
 // fitToData completes the settings by what the images tell, or checks that the
