@@ -264,3 +264,18 @@ func TestBadOptions(t *testing.T) {
 	args, _ = trainArgs(t, dir, "--early-stop", "2", "--holdout", "0")
 	checkUsageError(t, command(t, args...), "--early-stop 2 and --holdout 0")
 }
+
+// The case that loss scaling is there for: a loss of 10⁻⁸ of the weight, at 10⁸
+// times the learning rate, is the same training in fp32. In fp16 the
+// gradients, below 10⁻⁹, are zero unless they are scaled.
+func TestLossScalingMatters(t *testing.T) {
+	dir := smallData(t)
+	train := func(flags ...string) float64 {
+		args, _ := trainArgs(t, dir, append(flags, "--loss-weight", "1e-8", "--lr", "5e6")...)
+		return succeed(t, args...).accuracy(t)
+	}
+	fp32, fp16, unscaled := train("--precision", "fp32"), train(), train("--loss-scale", "off")
+	if fp32 < 0.95 || fp16 < fp32-0.02 || unscaled > 0.3 {
+		t.Errorf("accuracy %v in fp32, %v in fp16, %v in fp16 without a loss scale: want the first two near 1 and the last near 0.1", fp32, fp16, unscaled)
+	}
+}
