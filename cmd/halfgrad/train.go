@@ -177,6 +177,9 @@ func (s *session) continued() (*checkpoint.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkResumable(path, f); err != nil {
+		return nil, err
+	}
 	if s.explicit["model"] || s.explicit["hidden"] {
 		widths, whole, err := parseModel(s.Model, s.Hidden, s.explicit["hidden"])
 		if err != nil {
