@@ -1,0 +1,343 @@
+package compare
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/halfgrad/halfgrad/bench/report"
+)
+
+//go:embed page.html
+var pageHTML string
+
+//go:embed page.css
+var pageCSS string
+
+// page is what the template shows.
+type page struct {
+	*Comparison
+	CSS                                              template.CSS
+	Tiles                                            []tile
+	Achiever                                         *Column // whose tiles they are
+	Means                                            table
+	Tables                                           []table
+	Rooflines, Shares, Speedups, Memory, Conversions []figurePart
+	Training, Others                                 []figurePart
+}
+
+// tile is a figure that stands for many.
+type tile struct{ Value, Unit, Of string }
+
+// figurePart is a chart and what it is of.
+type figurePart struct {
+	Title    string
+	Emulated bool
+	SVG      template.HTML
+}
+
+// HTML returns a page for a browser. It loads nothing and runs no scripts, and its
+// content security policy lets it do neither, whatever the reports may hold.
+func (c *Comparison) HTML() ([]byte, error) {
+	p := page{Comparison: c, CSS: template.CSS(pageCSS), Tiles: c.tiles(), Achiever: &c.Columns[max(c.Base, 0)], Means: c.means()}
+	add := func(list *[]figurePart, title string, emulated bool, svg template.HTML) {
+		if svg != "" {
+			*list = append(*list, figurePart{title, emulated, svg})
+		}
+	}
+	for _, r := range c.Machines {
+		s := c.Sources[r.Report]
+		title := threadsLabel(r.Threads)
+		if len(c.Sources) > 1 {
+			title = s.Key + ": " + s.Label + ", " + title
+		}
+		add(&p.Rooflines, title, s.Emulated, c.rooflineChart(r))
+	}
+	byName := map[string][]*Group{} // those that are drawn row by row
+	var kindsByRow []string
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		p.Tables = append(p.Tables, c.table(g))
+		switch g.Kind {
+		case "Peak":
+		case "Gemm":
+			title := strings.TrimPrefix(g.Title, "matrix products in ")
+			add(&p.Shares, title, false, c.shareChart(g))
+			add(&p.Speedups, title, false, c.speedupChart(g))
+		case "Memory":
+			for _, op := range g.ops() {
+				add(&p.Memory, op+", "+threadsLabel(g.Threads), false, c.memoryChart(g, op))
+			}
+		case "Convert":
+			add(&p.Conversions, g.Title, false, c.rateChart(g))
+		default:
+			if byName[g.Kind] == nil {
+				kindsByRow = append(kindsByRow, g.Kind)
+			}
+			byName[g.Kind] = append(byName[g.Kind], g)
+		}
+	}
+	for _, kind := range kindsByRow {
+		list := &p.Others
+		if kind == "TrainStep" {
+			list = &p.Training
+		}
+		var done []report.Name
+		for _, g := range byName[kind] {
+			for _, row := range g.Rows {
+				name := row.Name.Without("threads")
+				if slices.Contains(done, name) {
+					continue
+				}
+				done = append(done, name)
+				title := row.Label
+				if g.DType != "" {
+					title += ", " + g.DType
+				}
+				add(list, title, false, c.rowChart(name, byName[kind]))
+			}
+		}
+	}
+	t, err := template.New("page").Funcs(template.FuncMap{
+		"class": c.class, "kernels": c.kernels,
+		// So many fill rows of two, and not of three.
+		"pairs": func(f []figurePart) bool { return len(f)%2 == 0 && len(f)%3 != 0 },
+	}).Parse(pageHTML)
+	if err != nil {
+		return nil, fmt.Errorf("compare: %w", err)
+	}
+	var out bytes.Buffer
+	if err := t.Execute(&out, p); err != nil {
+		return nil, fmt.Errorf("compare: %w", err)
+	}
+	return bytes.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' {
+			return r
+		}
+		return unicode.ReplacementChar // XML has no others, and some turn text around
+	}, out.Bytes()), nil
+}
+
+// kernels returns the columns of a report.
+func (c *Comparison) kernels(source int) []int {
+	var list []int
+	for i, col := range c.Columns {
+		if col.Report == source {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// ops returns the operations of a memory group.
+func (g *Group) ops() []string {
+	var ops []string
+	for _, row := range g.Rows {
+		if op := row.Name.Get("op"); op != "" && !slices.Contains(ops, op) {
+			ops = append(ops, op)
+		}
+	}
+	return ops
+}
+
+// Compared returns the column that others are compared with, nil if there is none or
+// there are no others.
+func (c *Comparison) Compared() *Column {
+	if c.Base < 0 || len(c.Columns) < 2 {
+		return nil
+	}
+	return &c.Columns[c.Base]
+}
+
+// Differences says what the reports differ in.
+func (c *Comparison) Differences() string { return strings.Join(c.differences(), ", ") }
+
+// Explain says what the marks mean.
+func (c *Comparison) Explain() []string { return c.legend()[1:] }
+
+// table is one of the page's. There are as many cells in a row as heads, for each of
+// Columns if there are any.
+type table struct {
+	Title   string
+	Columns []int
+	Heads   []string
+	Rows    []tableRow
+}
+
+type tableRow struct {
+	Column int // whose row it is, or -1
+	Label  string
+	Mean   bool
+	Cells  []tableCell
+}
+
+type tableCell struct {
+	Text, Small, Tip string
+	Weak             bool // not to be relied upon
+}
+
+// table returns the table of a group.
+func (c *Comparison) table(g *Group) table {
+	t := table{Title: g.Title, Columns: c.columnsOf(g), Heads: []string{g.Unit + ", 95% CI"}}
+	shares, speedups := g.has(func(cell *Cell) bool { return cell.Share != nil }), g.has(func(cell *Cell) bool { return cell.Speedup != nil })
+	images := g.has(func(cell *Cell) bool { return cell.Images != nil })
+	for _, head := range []struct {
+		has  bool
+		text string
+	}{{shares, "of peak"}, {images, "images/s"}, {speedups, "speed-up"}} {
+		if head.has {
+			t.Heads = append(t.Heads, head.text)
+		}
+	}
+	for _, row := range g.Rows {
+		r := tableRow{Column: -1, Label: row.Label}
+		for _, i := range t.Columns {
+			cell := row.Cells[i]
+			if cell == nil {
+				r.Cells = append(r.Cells, make([]tableCell, len(t.Heads))...)
+				continue
+			}
+			median := tableCell{Text: figure(cell.Median) + noiseMark(cell.Noise != ""), Tip: cell.Noise, Small: "few samples"}
+			if cell.Unit != g.Unit {
+				median.Text += " " + cell.Unit
+			}
+			if cell.Interval != nil {
+				median.Small = figure(cell.Interval.Lo) + "–" + figure(cell.Interval.Hi)
+			}
+			r.Cells = append(r.Cells, median)
+			if shares {
+				r.Cells = append(r.Cells, tableCell{})
+				if cell.Share != nil {
+					r.Cells[len(r.Cells)-1].Text = percent(cell.Share.Median, 1)
+				}
+			}
+			if images {
+				r.Cells = append(r.Cells, tableCell{})
+				if cell.Images != nil {
+					r.Cells[len(r.Cells)-1].Text = figure(cell.Images.Median)
+				}
+			}
+			if speedups {
+				r.Cells = append(r.Cells, tableCell{})
+				if s := cell.Speedup; s != nil {
+					last := &r.Cells[len(r.Cells)-1]
+					*last = tableCell{Text: ratio(s.Ratio), Tip: fmt.Sprintf("p = %.2g", s.P), Weak: !s.Significant}
+					if last.Weak {
+						last.Text = "~ " + last.Text
+					}
+				}
+			}
+		}
+		t.Rows = append(t.Rows, r)
+	}
+	if len(g.Rows) > 1 && g.Kind != "Peak" {
+		r := tableRow{Column: -1, Label: "geometric mean", Mean: true}
+		for _, i := range t.Columns {
+			m := g.Means[i]
+			cells := []tableCell{m.cell(g, m.Median, figure)}
+			if shares {
+				cells = append(cells, m.cell(g, m.Share, func(x float64) string { return percent(x, 1) }))
+			}
+			if images {
+				cells = append(cells, tableCell{})
+			}
+			if speedups {
+				cells = append(cells, m.cell(g, m.Speedup, ratio))
+			}
+			r.Cells = append(r.Cells, cells...)
+		}
+		t.Rows = append(t.Rows, r)
+	}
+	return t
+}
+
+// cell returns one of a mean, which says how many rows it is of if not of all.
+func (m Mean) cell(g *Group, x float64, format func(float64) string) tableCell {
+	if x == 0 {
+		return tableCell{}
+	}
+	cell := tableCell{Text: format(x)}
+	if m.Rows < len(g.Rows) {
+		cell.Small = fmt.Sprintf("of %d", m.Rows)
+	}
+	return cell
+}
+
+// means returns a table of all geometric means, of each column a row.
+func (c *Comparison) means() table {
+	var t table
+	for i, col := range c.Columns {
+		t.Rows = append(t.Rows, tableRow{Column: i, Label: col.Key})
+	}
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		if g.Kind == "Peak" {
+			continue
+		}
+		shares := slices.ContainsFunc(g.Means, func(m Mean) bool { return m.Share > 0 })
+		unit := g.Unit
+		if shares {
+			unit = "share of peak"
+		}
+		t.Heads = append(t.Heads, strings.Replace(g.Title, "matrix ", "", 1)+": "+unit)
+		for j := range c.Columns {
+			m := g.Means[j]
+			cell := m.cell(g, m.Median, figure3)
+			if shares {
+				cell = m.cell(g, m.Share, func(x float64) string { return percent(x, 0) })
+			}
+			if m.Speedup > 0 {
+				cell.Small = strings.TrimSpace(ratio(m.Speedup) + " " + cell.Small)
+			}
+			t.Rows[j].Cells = append(t.Rows[j].Cells, cell)
+		}
+	}
+	return t
+}
+
+// tiles returns what the base, or without one the first column, has achieved.
+func (c *Comparison) tiles() []tile {
+	column := max(c.Base, 0)
+	var tiles []tile
+	var peak, product, images *Cell
+	var ofPeak, ofProduct, ofImages Row
+	var mean *Mean
+	var ofMean *Group
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		for _, row := range g.Rows {
+			cell := row.Cells[column]
+			if cell == nil {
+				continue
+			}
+			switch {
+			case g.Kind == "Peak" && (peak == nil || cell.Median > peak.Median):
+				peak, ofPeak = cell, row
+			case g.Kind == "Gemm" && cell.Share != nil && (product == nil || cell.Share.Median > product.Share.Median) && (ofMean == nil || ofMean == g):
+				product, ofProduct = cell, row
+			case cell.Images != nil && (images == nil || cell.Images.Median > images.Images.Median):
+				images, ofImages = cell, row
+			}
+		}
+		if m := &g.Means[column]; g.Kind == "Gemm" && m.Share > 0 && mean == nil {
+			mean, ofMean = m, g
+		}
+	}
+	if product != nil {
+		tiles = append(tiles, tile{percent(product.Share.Median, 0), "of the FMA peak", "the best product: " + ofProduct.Label + ", " + ofProduct.Name.Get("dtype") + ", " + threadsLabel(ofProduct.Name.Get("threads"))})
+	}
+	if mean != nil {
+		tiles = append(tiles, tile{percent(mean.Share, 0), "of the FMA peak", fmt.Sprintf("geometric mean of %d %s", mean.Rows, ofMean.Title)})
+	}
+	if images != nil {
+		tiles = append(tiles, tile{round(images.Images.Median), "images/s", "training " + ofImages.Label + ", " + threadsLabel(ofImages.Name.Get("threads"))})
+	}
+	if peak != nil {
+		tiles = append(tiles, tile{figure3(peak.Median), peak.Unit, "the machine's FMA peak, " + ofPeak.Label})
+	}
+	return tiles
+}
