@@ -11,10 +11,11 @@ import (
 )
 
 type benchCmd struct {
-	Suite  benchSuiteCmd  `cmd:"" default:"withargs" help:"Measure all there is, for a report (what 'halfgrad bench' does)."`
-	Gemm   benchGemmCmd   `cmd:"" help:"Measure matrix products against the FMA peak."`
-	Train  benchTrainCmd  `cmd:"" help:"Measure training steps, and where their time goes."`
-	Export benchExportCmd `cmd:"" help:"Print a report in Go's benchmark format, for benchstat."`
+	Suite   benchSuiteCmd   `cmd:"" default:"withargs" help:"Measure all there is, for a report (what 'halfgrad bench' does)."`
+	Gemm    benchGemmCmd    `cmd:"" help:"Measure matrix products against the FMA peak."`
+	Train   benchTrainCmd   `cmd:"" help:"Measure training steps, and where their time goes."`
+	Compare benchCompareCmd `cmd:"" help:"Put reports side by side: machines, commits, kernels."`
+	Export  benchExportCmd  `cmd:"" help:"Print a report in Go's benchmark format, for benchstat."`
 }
 
 // Help is what --help tells besides the flags.

@@ -28,6 +28,7 @@ accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
   halfgrad inspect --checkpoint halfgrad-run       why the loss is scaled, layer by layer
   halfgrad info                      what this machine supports, and what is chosen
   halfgrad bench --quick             how fast is it, in a report to compare with others
+  halfgrad bench compare A.json B.json             … put them side by side
   halfgrad verify                    does it compute the same bits as every other machine?
 
 The result does not depend on the machine, the kernel or the number of threads:

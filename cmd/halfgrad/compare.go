@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2/maybe"
+
+	"github.com/halfgrad/halfgrad/bench/compare"
+	"github.com/halfgrad/halfgrad/bench/report"
+)
+
+type benchCompareCmd struct {
+	Reports []string `arg:"" help:"Reports that 'halfgrad bench' wrote, each FILE or NAME=FILE." placeholder:"FILE"`
+	HTML    string   `name:"html" help:"Write a page for a browser, too." placeholder:"FILE"`
+	JSON    bool     `help:"Print JSON and no table."`
+}
+
+// Help is what --help tells besides the flags.
+func (*benchCompareCmd) Help() string {
+	return `Puts the kernels of one report, or the reports of several machines or commits, side by
+side: medians, their confidence intervals, shares of the FMA peak, and speed-ups against
+the first column, or ~ where chance may have made the difference. Emulated machines are
+shown and compared with nothing.
+
+  halfgrad bench --kernel all --out here.json
+  halfgrad bench compare here.json
+  halfgrad bench compare --html comparison.html x86=here.json arm=there.json
+
+The page holds all that it shows: it loads nothing, and runs no scripts.`
+}
+
+func (c *benchCompareCmd) Run(e *env) error {
+	var inputs []compare.Input
+	for _, arg := range c.Reports {
+		in := compare.Input{Path: arg}
+		if label, path, found := strings.Cut(arg, "="); found && !exists(arg) {
+			in.Label, in.Path = label, path
+		}
+		var err error
+		if in.Report, err = report.Read(in.Path); err != nil {
+			return usageError{err}
+		}
+		inputs = append(inputs, in)
+	}
+	if err := c.checkHTML(inputs); err != nil {
+		return err
+	}
+	comparison, err := compare.New(inputs...)
+	if err != nil {
+		return err
+	}
+	if c.HTML != "" {
+		page, err := comparison.HTML()
+		if err != nil {
+			return err
+		}
+		if err := maybe.WriteFile(c.HTML, page, 0o644); err != nil {
+			return fmt.Errorf("bench compare: %w", err)
+		}
+	}
+	if c.JSON {
+		out := json.NewEncoder(e.stdout)
+		out.SetIndent("", "  ")
+		return out.Encode(comparison)
+	}
+	if err := comparison.WriteText(e.stdout); err != nil {
+		return err
+	}
+	if c.HTML != "" {
+		_, err = fmt.Fprintf(e.stdout, "wrote %s\n", c.HTML)
+	}
+	return err
+}
+
+// checkHTML sees whether the page can be written, and does not take a report's place.
+func (c *benchCompareCmd) checkHTML(inputs []compare.Input) error {
+	if c.HTML == "" {
+		return nil
+	}
+	if info, err := os.Stat(c.HTML); err == nil {
+		if info.IsDir() {
+			return usagef("--html %s: it is a folder: want a file", c.HTML)
+		}
+		for _, in := range inputs {
+			if other, err := os.Stat(in.Path); err == nil && os.SameFile(info, other) {
+				return usagef("--html %s: it is a report to compare: want another file", c.HTML)
+			}
+		}
+	}
+	if err := checkFolder(filepath.Dir(c.HTML)); err != nil {
+		return usagef("--html %s: %w", c.HTML, err)
+	}
+	return nil
+}
