@@ -43,6 +43,7 @@ type settings struct {
 	Nesterov    bool    `json:"nesterov" name:"nesterov" group:"The training" help:"Have sgd look ahead along the momentum."`
 	WeightDecay float64 `json:"weight_decay" name:"weight-decay" group:"The training" help:"Weight decay. Without it, 0.01 for adamw and none for the others." placeholder:"D"`
 	BiasDecay   bool    `json:"bias_decay" name:"bias-decay" group:"The training" default:"true" negatable:"" help:"Whether biases are decayed too."`
+	Shift       int     `json:"shift" name:"shift" group:"The training" default:"0" help:"Move each training image by up to so many pixels in each direction, at random and anew in every epoch." placeholder:"N"`
 	Smoothing   float64 `json:"label_smoothing" name:"label-smoothing" group:"The training" default:"0" help:"Part of each label that is spread over all classes." placeholder:"S"`
 	ClipNorm    float64 `json:"clip_norm" name:"clip-norm" group:"The training" default:"0" help:"Bound for the norm of the gradients, 0 for none." placeholder:"N"`
 	ClipValue   float64 `json:"clip_value" name:"clip-value" group:"The training" default:"0" help:"Bound for each gradient, 0 for none." placeholder:"V"`
@@ -67,6 +68,8 @@ const (
 	maxDepth = 64
 	maxBatch = 1 << 20
 	maxEpoch = 1 << 20
+
+	maxShift = 1 << 10
 
 	maxDropout = 0.99
 )
@@ -155,6 +158,7 @@ func (s settings) check() error {
 		{"decay-every", s.DecayEvery, s.DecayEvery >= 1 && s.DecayEvery <= maxEpoch, fmt.Sprintf("1 to %d", maxEpoch)},
 		{"momentum", s.Momentum, part(s.Momentum), "0 or more and less than 1"},
 		{"weight-decay", s.WeightDecay, s.WeightDecay == 0 || positive(s.WeightDecay), "0 or a positive, finite number"},
+		{"shift", s.Shift, s.Shift >= 0 && s.Shift <= maxShift, fmt.Sprintf("0 to %d", maxShift)},
 		{"label-smoothing", s.Smoothing, part(s.Smoothing), "0 or more and less than 1"},
 		{"clip-norm", s.ClipNorm, s.ClipNorm == 0 || positive(s.ClipNorm), "0 or a positive, finite number"},
 		{"clip-value", s.ClipValue, s.ClipValue == 0 || positive(s.ClipValue), "0 or a positive, finite number"},

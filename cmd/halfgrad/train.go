@@ -257,8 +257,12 @@ func (s *session) fitToData() error {
 		return fmt.Errorf("--early-stop %d and --holdout 0: want images to validate with", s.EarlyStop)
 	}
 	s.test = s.images.Test.Standardized(mean, std)
+	dealt := s.fitted
+	if s.Shift > 0 {
+		dealt = data.Shift(dealt.(data.Bytes), train.H, train.W, s.Shift)
+	}
 	var err error
-	s.train, err = data.NewLoader(s.fitted, data.LoaderConfig{
+	s.train, err = data.NewLoader(dealt, data.LoaderConfig{
 		BatchSize: s.settings.Batch, DType: s.settings.dtype(), Shuffle: true, Seed: s.settings.Seed,
 		Engine: s.engine, Ahead: s.engine.Threads() > 1 && s.settings.Batch*features >= data.AheadFrom,
 	})
@@ -363,7 +367,7 @@ func (s *session) announce() {
 		what  string
 		value float64
 	}{
-		{"warm-up", float64(c.Warmup)}, {"weight decay", c.WeightDecay}, {"dropout", c.Dropout}, {"input dropout", c.InputDropout},
+		{"warm-up", float64(c.Warmup)}, {"weight decay", c.WeightDecay}, {"dropout", c.Dropout}, {"input dropout", c.InputDropout}, {"shift", float64(c.Shift)},
 		{"label smoothing", c.Smoothing}, {"clipped to norm", c.ClipNorm}, {"clipped to", c.ClipValue}, {"averaged by", c.EMA},
 	} {
 		if option.value > 0 {
