@@ -88,7 +88,7 @@ func TestEvalFigures(t *testing.T) {
 		}
 	}
 	r.accuracy(t)
-	svg := checkXML(t, confusion)
+	svg := checkSVG(t, confusion)
 	for _, row := range e.Confusion {
 		for _, count := range row {
 			if text := fmt.Sprintf(">%d<", count); count > 0 && !strings.Contains(svg, text) {
@@ -96,13 +96,13 @@ func TestEvalFigures(t *testing.T) {
 			}
 		}
 	}
-	svg = checkXML(t, mistakes)
+	svg = checkSVG(t, mistakes)
 	if n := strings.Count(svg, "<image "); n != 7 || !strings.Contains(svg, fmt.Sprintf(">7 of %d mistakes", wrong)) {
 		t.Errorf("%d images, want 7", n)
 	}
 	// Fewer mistakes than were asked for; and JSON with figures is JSON alone.
 	r = succeed(t, "eval", "--checkpoint", out, "--data", dir, "--mistakes", mistakes, "--worst", "1000", "--confusion", filepath.Join(folder, "c.png"), "--json")
-	if n := strings.Count(checkXML(t, mistakes), "<image "); n != wrong || !json.Valid([]byte(r.stdout)) {
+	if n := strings.Count(checkSVG(t, mistakes), "<image "); n != wrong || !json.Valid([]byte(r.stdout)) {
 		t.Errorf("%d images, want %d: %s", n, wrong, r.stdout)
 	}
 	checkPNG(t, filepath.Join(folder, "c.png"))
@@ -121,7 +121,7 @@ func TestEvalMistakesAreWrong(t *testing.T) {
 	var label, class, index int
 	seen := map[int]bool{}
 	var texts []string
-	for _, part := range strings.Split(checkXML(t, path), "</text>") {
+	for _, part := range strings.Split(checkSVG(t, path), "</text>") {
 		texts = append(texts, strings.TrimSpace(part[strings.LastIndex(part, ">")+1:]))
 	}
 	for i := range texts {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func writeFile(t *testing.T, name, content string) string {
+func writeMetrics(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
@@ -19,8 +19,8 @@ func writeFile(t *testing.T, name, content string) string {
 	return path
 }
 
-// checkXML returns the content of a file that must be well-formed XML.
-func checkXML(t *testing.T, path string) string {
+// checkSVG returns the content of a file that must be well-formed XML.
+func checkSVG(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -62,14 +62,14 @@ func TestPlot(t *testing.T) {
 	if r := succeed(t, "plot", files[0], files[1], "--out", out); r.stdout != "wrote "+out+"\n" {
 		t.Errorf("it says %q", r.stdout)
 	}
-	svg := checkXML(t, out)
+	svg := checkSVG(t, out)
 	for _, want := range []string{">fp16<", ">fp32<", ">Loss<", ">Accuracy<", ">Loss scale<", ">Learning rate<", ">Images per second<", ">training<", ">validation<", ">epoch<", "#0072B2", "#D55E00"} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("no %s in the figure", want)
 		}
 	}
 	succeed(t, "plot", files[0], "--out", out, "--x", "step")
-	if svg := checkXML(t, out); !strings.Contains(svg, ">step<") || strings.Contains(svg, ">fp32<") {
+	if svg := checkSVG(t, out); !strings.Contains(svg, ">step<") || strings.Contains(svg, ">fp32<") {
 		t.Error("it is not fp16 alone over steps")
 	}
 	out = filepath.Join(dir, "runs.PNG")
@@ -80,15 +80,15 @@ func TestPlot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	killed := writeFile(t, "killed.jsonl", string(b[:len(b)-20]))
+	killed := writeMetrics(t, "killed.jsonl", string(b[:len(b)-20]))
 	succeed(t, "plot", killed, "--out", out)
 }
 
 func TestPlotBadInput(t *testing.T) {
-	good := writeFile(t, "good.jsonl", `{"event":"epoch","epoch":1,"train_loss":1}`+"\n")
-	bad := writeFile(t, "bad.jsonl", `{"event":"epoch","epoch":1}`+"\nnonsense\n")
-	none := writeFile(t, "none.jsonl", `{"event":"start","epoch":0}`+"\n")
-	skip := writeFile(t, "skip.jsonl", `{"event":"epoch","epoch":1}`+"\n")
+	good := writeMetrics(t, "good.jsonl", `{"event":"epoch","epoch":1,"train_loss":1}`+"\n")
+	bad := writeMetrics(t, "bad.jsonl", `{"event":"epoch","epoch":1}`+"\nnonsense\n")
+	none := writeMetrics(t, "none.jsonl", `{"event":"start","epoch":0}`+"\n")
+	skip := writeMetrics(t, "skip.jsonl", `{"event":"epoch","epoch":1}`+"\n")
 	out := filepath.Join(t.TempDir(), "out.png")
 	for _, tt := range []struct {
 		args []string
@@ -120,7 +120,7 @@ func TestPlotBadInput(t *testing.T) {
 
 // A figure that cannot be written is a failure: a folder has its name.
 func TestPlotWriteError(t *testing.T) {
-	good := writeFile(t, "good.jsonl", `{"event":"epoch","epoch":1,"train_loss":1}`+"\n")
+	good := writeMetrics(t, "good.jsonl", `{"event":"epoch","epoch":1,"train_loss":1}`+"\n")
 	taken := filepath.Join(t.TempDir(), "taken.png")
 	if err := os.Mkdir(taken, 0o755); err != nil {
 		t.Fatal(err)
