@@ -558,7 +558,7 @@ func TestFitEvents(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if m != e.Validation {
+			if !cmp.Equal(m, e.Validation) {
 				t.Errorf("epoch %d: validation %+v, want %+v", e.Epoch, e.Validation, m)
 			}
 			lossSum, samples = 0, 0

@@ -25,7 +25,9 @@ accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
   halfgrad eval --checkpoint halfgrad-run/checkpoint.safetensors
   halfgrad export --checkpoint halfgrad-run --format onnx
                                      … hand it to other programs; import takes theirs
-  halfgrad inspect --checkpoint halfgrad-run       why the loss is scaled, layer by layer
+  halfgrad inspect --checkpoint halfgrad-run
+                                     why the loss is scaled, layer by layer
+  halfgrad plot run.jsonl --out run.png
   halfgrad info                      what this machine supports, and what is chosen
   halfgrad verify                    does it compute the same bits as every other machine?
 
@@ -48,6 +50,7 @@ type cli struct {
 	Export  exportCmd  `cmd:"" help:"Hand a checkpoint's weights to other programs: PyTorch, ONNX runtimes."`
 	Import  importCmd  `cmd:"" help:"Make a checkpoint of weights that PyTorch has trained."`
 	Inspect inspectCmd `cmd:"" help:"Show what fp16 would lose of a network's gradients, with and without a loss scale."`
+	Plot    plotCmd    `cmd:"" help:"Draw the course of training runs."`
 	Info    infoCmd    `cmd:"" help:"Show the machine: features, kernels, caches."`
 	Bench   benchCmd   `cmd:"" help:"Measure speed, as a share of the machine's own limit."`
 	Verify  verifyCmd  `cmd:"" help:"Tell whether this machine computes the same bits as others."`

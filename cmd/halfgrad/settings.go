@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"
@@ -99,6 +101,9 @@ func loadSettings(path string, f *checkpoint.File) (settings, error) {
 	text, ok := f.Metadata[settingsKey]
 	if !ok {
 		return s, fmt.Errorf("checkpoint %s has no %q in its metadata: was it written by halfgrad train?", path, settingsKey)
+	}
+	if err := kong.ApplyDefaults(&s); err != nil { // of settings that were added since
+		return s, err
 	}
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return s, fmt.Errorf("checkpoint %s: %q in its metadata: %w", path, settingsKey, err)

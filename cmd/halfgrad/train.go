@@ -28,7 +28,7 @@ type trainCmd struct {
 	MaxSteps int64  `group:"The training" help:"Stop after so many steps, even within an epoch." placeholder:"N"`
 
 	dataFlags       `group:"Files"`
-	Init            string `group:"Files" help:"Begin with the weights of this checkpoint." placeholder:"FILE"`
+	Init            string `group:"Files" help:"Begin with the weights of this checkpoint, or that in this folder." placeholder:"FILE"`
 	Out             string `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C, and best.safetensors, that with the highest validation accuracy. Those that are there are replaced." placeholder:"DIR"`
 	CheckpointEvery int64  `group:"Files" help:"Write the checkpoint after every so many steps too." placeholder:"N"`
 	Keep            int    `group:"Files" help:"Keep the checkpoints of the last N epochs too, as epoch-0001.safetensors and so on." placeholder:"N"`
@@ -273,7 +273,7 @@ func (s *session) fitToData() error {
 func (s *session) build(saved *checkpoint.File) error {
 	s.model = s.newModel(nn.NewRand(s.Seed))
 	if s.Init != "" {
-		f, err := checkpoint.Read(s.Init)
+		f, err := checkpoint.Read(checkpointPath(s.Init))
 		if err == nil {
 			err = trainer.LoadWeights(s.model, f)
 		}
