@@ -11,8 +11,15 @@ import (
 )
 
 type benchCmd struct {
-	Gemm  benchGemmCmd  `cmd:"" help:"Measure matrix products against the FMA peak."`
-	Train benchTrainCmd `cmd:"" help:"Measure training steps, and where their time goes."`
+	Suite  benchSuiteCmd  `cmd:"" default:"withargs" help:"Measure all there is, for a report (what 'halfgrad bench' does)."`
+	Gemm   benchGemmCmd   `cmd:"" help:"Measure matrix products against the FMA peak."`
+	Train  benchTrainCmd  `cmd:"" help:"Measure training steps, and where their time goes."`
+	Export benchExportCmd `cmd:"" help:"Print a report in Go's benchmark format, for benchstat."`
+}
+
+// Help is what --help tells besides the flags.
+func (*benchCmd) Help() string {
+	return `Without a command it is 'halfgrad bench suite', with all of its flags, such as --quick.`
 }
 
 type benchGemmCmd struct {

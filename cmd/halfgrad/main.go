@@ -29,6 +29,7 @@ accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
                                      why the loss is scaled, layer by layer
   halfgrad plot run.jsonl --out run.png
   halfgrad info                      what this machine supports, and what is chosen
+  halfgrad bench --quick             how fast is it, in a report to compare with others
   halfgrad verify                    does it compute the same bits as every other machine?
 
 The result does not depend on the machine, the kernel or the number of threads:

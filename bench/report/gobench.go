@@ -1,0 +1,58 @@
+package report
+
+import (
+	"fmt"
+	"io"
+
+	"golang.org/x/perf/benchfmt"
+)
+
+// WriteGo writes the samples in Go's benchmark format, one a line, so that benchstat
+// compares reports:
+//
+//	benchstat old.txt new.txt                          # of one machine
+//	benchstat -ignore goos,goarch,cpu a.txt b.txt      # of two
+//	benchstat -col /kernel new.txt
+//
+// Times are in ns/op; rates and the peak beside them are GFLOPS and the like, of
+// which more is better.
+func (r *Report) WriteGo(w io.Writer) error {
+	out := benchfmt.NewWriter(w)
+	for _, unit := range []string{GFLOPS, "GB/s", "Gelem/s", "peak-GFLOPS"} {
+		m := &benchfmt.UnitMetadata{UnitMetadataKey: benchfmt.UnitMetadataKey{Unit: unit, Key: "better"}, OrigUnit: unit, Value: "higher"}
+		if err := out.Write(m); err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+	}
+	// No more than what `go test -bench` writes: benchstat keeps apart what differs in
+	// anything here.
+	var config []benchfmt.Config
+	for _, c := range [][2]string{{"goos", r.Machine.OS}, {"goarch", r.Machine.Arch}, {"cpu", r.Machine.CPU}} {
+		if c[1] != "" {
+			config = append(config, benchfmt.Config{Key: c[0], Value: []byte(c[1]), File: true})
+		}
+	}
+	if r.Machine.Emulated {
+		config = append(config, benchfmt.Config{Key: "emulated", Value: []byte("true"), File: true})
+	}
+	for i := range r.Benchmarks {
+		b := &r.Benchmarks[i]
+		rates, unit := b.Rates(), b.RateUnit()
+		for j, x := range b.Samples {
+			result := &benchfmt.Result{Config: config, Name: benchfmt.Name(b.Name), Iters: 1}
+			if b.Unit == Nanoseconds {
+				result.Values = append(result.Values, benchfmt.Value{Value: x * 1e-9, Unit: "sec/op", OrigValue: x, OrigUnit: "ns/op"})
+			}
+			if rates != nil {
+				result.Values = append(result.Values, benchfmt.Value{Value: rates[j], Unit: unit})
+			}
+			if len(b.Peak) > 0 {
+				result.Values = append(result.Values, benchfmt.Value{Value: b.Peak[j], Unit: "peak-GFLOPS"})
+			}
+			if err := out.Write(result); err != nil {
+				return fmt.Errorf("report: %w", err)
+			}
+		}
+	}
+	return nil
+}
