@@ -22,6 +22,7 @@ accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
   halfgrad train                     learn MNIST (fetched at first use) in a few seconds
   halfgrad train --hidden 1024,1024  … with a larger network
   halfgrad eval --checkpoint halfgrad-run/checkpoint.safetensors
+  halfgrad predict --checkpoint halfgrad-run seven.png   which digit is that?
   halfgrad info                      what this machine supports, and what is chosen
   halfgrad verify                    does it compute the same bits as every other machine?
 
@@ -39,11 +40,12 @@ const (
 )
 
 type cli struct {
-	Train  trainCmd  `cmd:"" help:"Train a network on MNIST or a data set in its form."`
-	Eval   evalCmd   `cmd:"" help:"Evaluate a checkpoint on the test images."`
-	Info   infoCmd   `cmd:"" help:"Show the machine: features, kernels, caches."`
-	Bench  benchCmd  `cmd:"" help:"Measure speed, as a share of the machine's own limit."`
-	Verify verifyCmd `cmd:"" help:"Tell whether this machine computes the same bits as others."`
+	Train   trainCmd   `cmd:"" help:"Train a network on MNIST or a data set in its form."`
+	Eval    evalCmd    `cmd:"" help:"Evaluate a checkpoint on the test images."`
+	Predict predictCmd `cmd:"" help:"Tell which digits pictures show."`
+	Info    infoCmd    `cmd:"" help:"Show the machine: features, kernels, caches."`
+	Bench   benchCmd   `cmd:"" help:"Measure speed, as a share of the machine's own limit."`
+	Verify  verifyCmd  `cmd:"" help:"Tell whether this machine computes the same bits as others."`
 }
 
 // env is what a command may use of the world.
