@@ -115,13 +115,24 @@ func (s *byteSubset) Raw(i int) ([]byte, int) { return s.bytes.Raw(s.indices[i])
 
 func (s *byteSubset) Values() *[256]float32 { return s.bytes.Values() }
 
+// HoldoutError reports a holdout that leaves no samples on one side.
+type HoldoutError struct {
+	Holdout int // what was asked for
+	Samples int // what there is
+}
+
+// Error returns one line with all of e.
+func (e *HoldoutError) Error() string {
+	return fmt.Sprintf("data: cannot hold out %d of %d samples: want at least 1 held out and 1 left", e.Holdout, e.Samples)
+}
+
 // Split holds out holdout samples of ds, chosen at random by seed, as val; the
-// others are train. Both keep the order of ds. It returns an error unless
+// others are train. Both keep the order of ds. It returns a [*HoldoutError] unless
 // both are left with at least one sample.
 func Split(ds Dataset, holdout int, seed uint64) (train, val Dataset, err error) {
 	n := ds.Len()
 	if holdout < 1 || holdout >= n {
-		return nil, nil, fmt.Errorf("data: cannot hold out %d of %d samples: want at least 1 held out and 1 left", holdout, n)
+		return nil, nil, &HoldoutError{Holdout: holdout, Samples: n}
 	}
 	order := rand.New(rand.NewPCG(seed, streamSplit)).Perm(n)
 	slices.Sort(order[:holdout])

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -106,9 +107,24 @@ type made struct {
 	panic any
 }
 
-// NewLoader returns a Loader for ds, at the first batch of epoch 0. It returns
-// an error if the data set is empty or has no features or classes, or if the
-// batch size or the type is not valid.
+// ErrEmpty is returned where a data set has no samples.
+var ErrEmpty = errors.New("data: the data set is empty: want at least 1 sample")
+
+// PositionError reports a position that a [Loader] does not have. Where it is from a
+// checkpoint, that is of a run on other data or with batches of another size.
+type PositionError struct {
+	Epoch, Batch int
+	Batches      int // in an epoch
+}
+
+// Error returns one line with all of e.
+func (e *PositionError) Error() string {
+	return fmt.Sprintf("data: no batch %d in epoch %d: want an epoch from 0 and a batch in [0, %d]", e.Batch, e.Epoch, e.Batches)
+}
+
+// NewLoader returns a Loader for ds, at the first batch of epoch 0. The error is
+// [ErrEmpty] if ds has no samples; or it says that ds has no features or classes, or that
+// the batch size or the type is not valid.
 //
 // All the memory a Loader needs is allocated here: one batch, or two where it is
 // ahead, and where it shuffles, one int per sample.
@@ -120,7 +136,7 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 	case cfg.DType != tensor.F16 && cfg.DType != tensor.F32:
 		return nil, fmt.Errorf("data: batches of %v cannot be: want fp16 or fp32", cfg.DType)
 	case n < 1:
-		return nil, fmt.Errorf("data: the data set is empty: want at least 1 sample")
+		return nil, ErrEmpty
 	case features < 1 || ds.Classes() < 1:
 		return nil, fmt.Errorf("data: the data set has %d features and %d classes: want at least 1 of each", features, ds.Classes())
 	}
@@ -179,12 +195,12 @@ func (l *Loader) Batches() int { return (l.n-1)/l.cfg.BatchSize + 1 }
 func (l *Loader) Position() (epoch, batch int) { return l.epoch, l.batch }
 
 // Seek makes [Loader.Next] continue with the given batch of the given epoch,
-// both counted from 0. Seek(epoch, 0) starts an epoch. It returns an
-// error, and stays where it is, if epoch is negative or batch is not in
+// both counted from 0. Seek(epoch, 0) starts an epoch. It returns a
+// [*PositionError], and stays where it is, if epoch is negative or batch is not in
 // [0, Batches()].
 func (l *Loader) Seek(epoch, batch int) error {
 	if epoch < 0 || batch < 0 || batch > l.Batches() {
-		return fmt.Errorf("data: no batch %d in epoch %d: want an epoch from 0 and a batch in [0, %d]", batch, epoch, l.Batches())
+		return &PositionError{Epoch: epoch, Batch: batch, Batches: l.Batches()}
 	}
 	if l.pending { // it reads the order
 		<-l.ahead.done

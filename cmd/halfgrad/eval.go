@@ -9,7 +9,6 @@ import (
 	"slices"
 	"text/tabwriter"
 
-	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/figure"
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/nn"
@@ -68,18 +67,9 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	if c.Worst < 1 || c.Worst > maxWorst {
 		return usagef("--worst %d: want 1 to %d", c.Worst, maxWorst)
 	}
-	c.Checkpoint = checkpointPath(c.Checkpoint)
-	f, err := checkpoint.Read(c.Checkpoint)
+	s, err := loadNetwork(c.Checkpoint)
 	if err != nil {
-		return usageError{err}
-	}
-	s, err := loadSettings(c.Checkpoint, f)
-	if err != nil {
-		return usageError{err}
-	}
-	model, err := s.restored(f)
-	if err != nil {
-		return usageError{err}
+		return err
 	}
 	engine, err := newEngine(c.Kernel, c.Threads)
 	if err != nil {
@@ -92,10 +82,10 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	test := images.Test
 	if in, out := s.Widths[0], s.Widths[len(s.Widths)-1]; in != test.H*test.W || out != test.Classes {
 		return usagef("checkpoint %s is of a network %s: want one from %d to %d for images of %d×%d in %d classes",
-			c.Checkpoint, s.network(), test.H*test.W, test.Classes, test.H, test.W, test.Classes)
+			c.Checkpoint, s.shape(), test.H*test.W, test.Classes, test.H, test.W, test.Classes)
 	}
 	var mistakes []trainer.Prediction
-	m, err := trainer.Evaluate(ctx, &nn.Context{Engine: engine}, model, s.dtype(), test.Standardized(s.Mean, s.Std), func(p trainer.Prediction) {
+	m, err := trainer.Evaluate(ctx, &nn.Context{Engine: engine}, s.model, s.dtype(), test.Standardized(s.Mean, s.Std), func(p trainer.Prediction) {
 		if p.Class != p.Label {
 			mistakes = append(mistakes, p)
 		}
@@ -114,7 +104,7 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(evaluation{
 			TestAccuracy: number(m.Accuracy()), TestLoss: number(m.Loss), Correct: m.Correct, Images: m.Samples,
-			Precision: s.Precision, Kernel: engine.Tier(), Threads: engine.Threads(), WeightsSHA256: trainer.WeightsSHA256(model),
+			Precision: s.Precision, Kernel: engine.Tier(), Threads: engine.Threads(), WeightsSHA256: trainer.WeightsSHA256(s.model),
 			Classes: classes, Confusion: m.Confusion,
 		})
 	}

@@ -23,6 +23,7 @@ accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
   halfgrad train                     learn MNIST (fetched at first use) in a few seconds
   halfgrad train --hidden 1024,1024  … with a larger network
   halfgrad eval --checkpoint halfgrad-run/checkpoint.safetensors
+  halfgrad predict --checkpoint halfgrad-run seven.png   which digit is that?
   halfgrad export --checkpoint halfgrad-run --format onnx
                                      … hand it to other programs; import takes theirs
   halfgrad inspect --checkpoint halfgrad-run
@@ -48,6 +49,7 @@ const (
 type cli struct {
 	Train   trainCmd   `cmd:"" help:"Train a network on MNIST or a data set in its form."`
 	Eval    evalCmd    `cmd:"" help:"Evaluate a checkpoint on the test images."`
+	Predict predictCmd `cmd:"" help:"Tell which digits pictures show."`
 	Export  exportCmd  `cmd:"" help:"Hand a checkpoint's weights to other programs: PyTorch, ONNX runtimes."`
 	Import  importCmd  `cmd:"" help:"Make a checkpoint of weights that PyTorch has trained."`
 	Inspect inspectCmd `cmd:"" help:"Show what fp16 would lose of a network's gradients, with and without a loss scale."`

@@ -188,8 +188,8 @@ func (s *session) continued() (*checkpoint.File, error) {
 		if !whole {
 			widths = append([]int{saved.Widths[0]}, append(widths, saved.Widths[len(saved.Widths)-1])...)
 		}
-		if network := (settings{Widths: widths}).network(); network != saved.network() {
-			return nil, fmt.Errorf("--resume: the checkpoint is of a network %s, not %s", saved.network(), network)
+		if network := (settings{Widths: widths}).shape(); network != saved.shape() {
+			return nil, fmt.Errorf("--resume: the checkpoint is of a network %s, not %s", saved.shape(), network)
 		}
 	}
 	asked := saved
@@ -240,9 +240,10 @@ func (s *session) fitToData() error {
 	case !s.Resume && !strings.Contains(s.Model, "-"):
 		widths[0], widths[len(widths)-1] = features, train.Classes
 	case ends != [2]int{features, train.Classes}:
-		return fmt.Errorf("a network %s for images of %d×%d in %d classes: want one from %d to %d", s.settings.network(), train.H, train.W, train.Classes, features, train.Classes)
+		return fmt.Errorf("a network %s for images of %d×%d in %d classes: want one from %d to %d", s.settings.shape(), train.H, train.W, train.Classes, features, train.Classes)
 	}
 	s.settings.Mean, s.settings.Std = mean, std
+	s.Height, s.settings.Width = train.H, train.W
 	if !s.Resume && !s.explicit["holdout"] {
 		s.settings.Holdout = train.N / 12
 	}
@@ -358,7 +359,7 @@ func (s *session) announce() {
 	})
 	im := s.images
 	fmt.Fprintf(s.stdout, "data     %d training, %d validation and %d test images of %d×%d\n", im.Train.N-c.Holdout, c.Holdout, im.Test.N, im.Train.H, im.Train.W)
-	fmt.Fprintf(s.stdout, "network  %s, %d parameters, in %s on %s with %d threads\n", c.network(), parameters, c.Precision, s.engine.Tier(), s.engine.Threads())
+	fmt.Fprintf(s.stdout, "network  %s, %d parameters, in %s on %s with %d threads\n", c.shape(), parameters, c.Precision, s.engine.Tier(), s.engine.Threads())
 	optimizer := fmt.Sprintf("%s, learning rate %g %s", c.Optimizer, c.LR, c.Schedule)
 	if c.Optimizer == "sgd" {
 		optimizer += fmt.Sprintf(", momentum %g", c.Momentum)
