@@ -3,17 +3,22 @@
 // Python, Rust and browsers read too.
 //
 // It knows nothing of models or optimizers: trainer decides what a checkpoint
-// holds.
+// holds. What it writes has a checksum, in the metadata, that covers everything else;
+// files of other programs have none, and are read without.
 package checkpoint
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/google/renameio/v2/maybe"
 	"github.com/nlpodyssey/safetensors"
@@ -60,6 +65,25 @@ func (e *FormatError) Error() string {
 }
 
 func (e *FormatError) Unwrap() error { return e.Err }
+
+// digestKey is where the metadata holds the checksum.
+const digestKey = "halfgrad.sha256"
+
+// digest returns a SHA-256 of the names, types, shapes and elements of all tensors, in
+// the order of their names, and of the metadata but for a digest.
+func digest(tensors []safetensors.NamedTensorView, metadata map[string]string) string {
+	hash := sha256.New()
+	for _, t := range slices.SortedFunc(slices.Values(tensors), func(a, b safetensors.NamedTensorView) int { return strings.Compare(a.Name, b.Name) }) {
+		fmt.Fprintf(hash, "%q %v %v %d\n", t.Name, t.TensorView.DType(), t.TensorView.Shape(), len(t.TensorView.Data()))
+		hash.Write(t.TensorView.Data())
+	}
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		if key != digestKey {
+			fmt.Fprintf(hash, "%q %q\n", key, metadata[key])
+		}
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
 
 // Write puts f into the file path. It writes another file beside it first, has
 // it reach the disk, and renames it into place, so that path holds either its
@@ -115,6 +139,12 @@ func Decode(data []byte) (*File, error) {
 		return nil, &FormatError{Err: err}
 	}
 	f := &File{Metadata: header.Metadata()}
+	if want, ok := f.Metadata[digestKey]; ok {
+		if got := digest(st.Tensors(), f.Metadata); got != want {
+			return nil, &FormatError{Err: fmt.Errorf("its contents have the SHA-256 %.12s…, but were written with %.12s…", got, want)}
+		}
+		delete(f.Metadata, digestKey)
+	}
 	for _, named := range st.Tensors() {
 		t := Tensor{Name: named.Name}
 		for _, d := range named.TensorView.Shape() {
@@ -164,32 +194,41 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 
 func encode(f *File) ([]byte, error) {
 	views := make(map[string]safetensors.TensorView, len(f.Tensors))
+	named := make([]safetensors.NamedTensorView, 0, len(f.Tensors))
 	for _, t := range f.Tensors {
 		if _, twice := views[t.Name]; twice {
 			return nil, fmt.Errorf("two tensors are named %q", t.Name)
 		}
-		shape := make([]uint64, len(t.Shape))
-		for i, d := range t.Shape {
-			shape[i] = uint64(d)
-		}
-		dtype, data := safetensors.F32, make([]byte, 0, 4*len(t.Values)+2*len(t.Half))
-		for _, v := range t.Values {
-			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
-		}
-		if t.Half != nil {
-			dtype = safetensors.F16
-			for _, h := range t.Half {
-				data = binary.LittleEndian.AppendUint16(data, uint16(h))
-			}
-		}
-		if t.Values != nil && t.Half != nil {
-			return nil, fmt.Errorf("tensor %q has both fp32 and fp16 elements", t.Name)
-		}
-		view, err := safetensors.NewTensorView(dtype, shape, data)
+		view, err := t.view()
 		if err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
 		}
 		views[t.Name] = view
+		named = append(named, safetensors.NamedTensorView{Name: t.Name, TensorView: view})
 	}
-	return safetensors.Serialize(views, f.Metadata)
+	metadata := map[string]string{digestKey: digest(named, f.Metadata)}
+	maps.Copy(metadata, f.Metadata)
+	return safetensors.Serialize(views, metadata)
+}
+
+// view returns the tensor in the form of the format.
+func (t Tensor) view() (safetensors.TensorView, error) {
+	if t.Values != nil && t.Half != nil {
+		return safetensors.TensorView{}, errors.New("both fp32 and fp16 elements")
+	}
+	shape := make([]uint64, len(t.Shape))
+	for i, d := range t.Shape {
+		shape[i] = uint64(d)
+	}
+	dtype, data := safetensors.F32, make([]byte, 0, 4*len(t.Values)+2*len(t.Half))
+	for _, v := range t.Values {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+	}
+	if t.Half != nil {
+		dtype = safetensors.F16
+		for _, h := range t.Half {
+			data = binary.LittleEndian.AppendUint16(data, uint16(h))
+		}
+	}
+	return safetensors.NewTensorView(dtype, shape, data)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -117,8 +118,12 @@ func TestDamagedFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	flipped := bytes.Clone(good)
+	flipped[len(flipped)-1] ^= 1
 	for name, data := range map[string][]byte{
 		"empty":               {},
+		"a bit flipped":       flipped,
+		"a value edited":      bytes.Replace(good, []byte("epoch"), []byte("epoxh"), 1),
 		"cut short":           good[:len(good)-1],
 		"cut in the header":   good[:20],
 		"trailing byte":       append(bytes.Clone(good), 0),
@@ -143,6 +148,33 @@ func TestDamagedFiles(t *testing.T) {
 	}
 	if _, err := checkpoint.Read(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: error %v", err)
+	}
+}
+
+// Any byte that is damaged is found, or does not matter: JSON may have other white
+// space, and where the checksum's own name is damaged, there is one more string.
+func TestEveryByte(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "good")
+	if err := checkpoint.Write(path, sample()); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		for bit := range 8 {
+			bad := bytes.Clone(good)
+			bad[i] ^= 1 << bit
+			f, err := checkpoint.Decode(bad)
+			if err != nil {
+				continue
+			}
+			maps.DeleteFunc(f.Metadata, func(key, _ string) bool { return sample().Metadata[key] == "" })
+			if diff := cmp.Diff(sample(), f, byName); diff != "" {
+				t.Errorf("bit %d of byte %d flipped: no error, and (-want +got)\n%s", bit, i, diff)
+			}
+		}
 	}
 }
 

@@ -180,7 +180,8 @@ type pass struct {
 	w, m, v, grad      []float32
 	half, half2, half3 []fp16.Float16
 	matrix             tensor.Matrix
-	factor             float32
+	factor, factor2    float32
+	sums               []float64 // of blocks
 	notFinite          atomic.Bool
 	sgd                SGD
 	adam               Adam

@@ -9,9 +9,16 @@ import (
 )
 
 // CrossEntropy is the softmax cross-entropy loss of a batch: the mean over its
-// samples of −ln softmax(logits)[label]. All of it is computed in fp32, from
-// shifted logits, so that no exponential overflows.
+// samples of −Σ tⱼ·ln softmax(logits)ⱼ, where the target t is 1 at the label and 0
+// elsewhere. All of it is computed in fp32, from shifted logits, so that no
+// exponential overflows.
 type CrossEntropy struct {
+	// Smoothing is the part of the target, in [0, 1), that is spread evenly over all
+	// classes, the label's included, in training (Szegedy et al., "Rethinking the Inception
+	// Architecture for Computer Vision", CVPR 2016, section 7; as in PyTorch's
+	// CrossEntropyLoss). Evaluate has none.
+	Smoothing float32
+
 	dlogits tensor.Tensor
 	rows    []float32 // the logits, or what becomes of them
 }
@@ -21,7 +28,7 @@ type CrossEntropy struct {
 // is valid until the next call. logits is [batch, classes]; each label is in
 // [0, classes), one a row, or Loss panics.
 //
-// With p the softmax of a row, the gradient is (p − onehot(label))·scale/batch.
+// With p the softmax of a row and t its target, the gradient is (p − t)·scale/batch.
 // Where scale is large that can overflow fp16 to an infinity, which is what
 // dynamic loss scaling looks for.
 func (c *CrossEntropy) Loss(logits *tensor.Tensor, labels []int, scale float32) (loss float64, dlogits *tensor.Tensor) {
@@ -32,16 +39,18 @@ func (c *CrossEntropy) Loss(logits *tensor.Tensor, labels []int, scale float32) 
 	c.rows = grow(c.rows, m.Rows*m.Cols)
 	whole(m).LoadRow(c.rows, 0)
 	factor := scale / float32(m.Rows)
+	spread := c.Smoothing / float32(m.Cols)
+	peak := 1 - c.Smoothing + spread
 	for i, label := range labels {
 		row := c.rows[i*m.Cols : (i+1)*m.Cols]
-		rowLoss, sum := softmax(row, label)
+		rowLoss, sum := softmax(row, label, c.Smoothing)
 		loss += float64(rowLoss)
 		for j, e := range row {
-			p := e / sum
+			target := spread
 			if j == label {
-				p--
+				target = peak
 			}
-			row[j] = float32(p * factor)
+			row[j] = float32((e/sum - target) * factor)
 		}
 	}
 	whole(g).StoreRow(c.rows, 0)
@@ -60,7 +69,7 @@ func (c *CrossEntropy) Evaluate(logits *tensor.Tensor, labels []int) (lossSum fl
 		if Argmax(row) == label {
 			correct++
 		}
-		rowLoss, _ := softmax(row, label)
+		rowLoss, _ := softmax(row, label, 0)
 		lossSum += float64(rowLoss)
 	}
 	return lossSum, correct
@@ -84,11 +93,18 @@ func checkLabels(logits tensor.Matrix, labels []int) {
 }
 
 // softmax replaces row by exp(row − max) and returns the sum of that, which is
-// at least 1, and the loss ln(sum) − (row[label] − max). The sum is taken in
-// ascending order.
-func softmax(row []float32, label int) (loss, sum float32) {
+// at least 1, and the loss ln(sum) − Σ tⱼ·(rowⱼ − max). Sums are taken in ascending
+// order.
+func softmax(row []float32, label int, smoothing float32) (loss, sum float32) {
 	top := row[Argmax(row)]
 	shifted := row[label] - top
+	if smoothing != 0 {
+		all := float32(0)
+		for _, x := range row {
+			all += x - top
+		}
+		shifted = float32((1-smoothing)*shifted) + float32(smoothing/float32(len(row))*all)
+	}
 	for j, x := range row {
 		row[j] = portable.Exp(x - top)
 		sum += row[j]

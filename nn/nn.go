@@ -34,6 +34,12 @@ import (
 type Context struct {
 	Engine  *kernels.Engine
 	Profile *Profile // where not nil, layers of networks tell it when they are done
+
+	// Training is whether a Backward follows, and Pass is a number that tells the passes
+	// of a training run apart: layers that are random, such as [Dropout], are so then, and
+	// draw their numbers from it, so that a run can be continued anywhere.
+	Training bool
+	Pass     uint64
 }
 
 // Layer is one step of a network, or a whole network. To add one, implement

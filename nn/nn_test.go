@@ -41,6 +41,13 @@ type fixture struct {
 		Loss   float64
 		Grad   []float64
 	} `json:"cross_entropy"`
+	Smooth []struct {
+		Smoothing float32
+		Logits    []float64
+		Labels    []int
+		Loss      float64
+		Grad      []float64
+	}
 }
 
 func loadFixture(t *testing.T) (f fixture) {
@@ -241,6 +248,31 @@ func TestCrossEntropyAgainstPyTorch(t *testing.T) {
 				t.Errorf("%v, label %d: gradient %v, want %v", c.Logits, c.Label, grad.F32(), c.Grad)
 				break
 			}
+		}
+	}
+}
+
+func TestLabelSmoothingAgainstPyTorch(t *testing.T) {
+	cases := loadFixture(t).Smooth
+	if len(cases) != 3 {
+		t.Fatalf("the fixture has %d cases", len(cases))
+	}
+	for _, c := range cases {
+		ce := nn.CrossEntropy{Smoothing: c.Smoothing}
+		logits := tensor.FromF32(narrow(c.Logits), len(c.Labels), 5)
+		loss, grad := ce.Loss(logits, c.Labels, 1024)
+		if math.Abs(loss-c.Loss) > 5e-7*c.Loss {
+			t.Errorf("smoothing %g: loss %g, want %g", c.Smoothing, loss, c.Loss)
+		}
+		scaled := slices.Clone(c.Grad)
+		for i := range scaled {
+			scaled[i] *= 1024
+		}
+		near(t, "gradient", grad.F32(), scaled, 5e-7)
+		// Evaluation knows no smoothing.
+		smooth, _ := ce.Evaluate(logits, c.Labels)
+		if plain, _ := new(nn.CrossEntropy).Evaluate(logits, c.Labels); smooth != plain {
+			t.Errorf("smoothing %g: the loss in evaluation is %g, without it %g", c.Smoothing, smooth, plain)
 		}
 	}
 }
@@ -471,7 +503,7 @@ func TestShapePanics(t *testing.T) {
 	for name, f := range map[string]func(){
 		"nn: Linear 3→2: the input has 4 columns":      func() { nn.NewLinear(nil, 3, 2).Forward(newContext(t), tensor.New(tensor.F32, 2, 4)) },
 		"nn: NewLinear: 0 inputs":                      func() { nn.NewLinear(nil, 0, 2) },
-		"nn: NewMLP: widths [3]":                       func() { nn.NewMLP(nil, 3) },
+		"nn: MLP: widths [3]":                          func() { nn.NewMLP(nil, 3) },
 		"nn: NewParam: w has the shape [2 -1]":         func() { nn.NewParam("w", 2, -1) },
 		"nn: CrossEntropy: 1 labels for 2 rows":        func() { new(nn.CrossEntropy).Loss(tensor.New(tensor.F16, 2, 4), []int{1}, 1) },
 		"nn: CrossEntropy: label 4 of row 1 is not in": func() { new(nn.CrossEntropy).Evaluate(tensor.New(tensor.F16, 2, 4), []int{1, 4}) },

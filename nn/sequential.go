@@ -51,16 +51,34 @@ func NewSequential(layers ...Layer) *Sequential {
 // widths, with a ReLU after each but the last. NewMLP(rng, 784, 256, 10) is
 // Linear 784→256, ReLU, Linear 256→10. It panics if fewer than two widths are
 // given or one is not positive.
-func NewMLP(rng *rand.Rand, widths ...int) *Sequential {
-	if len(widths) < 2 {
-		panic(fmt.Sprintf("nn: NewMLP: widths %v: want the input's and the output's at least", widths))
+func NewMLP(rng *rand.Rand, widths ...int) *Sequential { return MLP{Widths: widths}.New(rng) }
+
+// MLP describes a multilayer perceptron.
+type MLP struct {
+	Widths       []int   // of the input, the hidden layers and the output
+	InputDropout float64 // probability of dropping a value of the input; 0 for no such layer
+	Dropout      float64 // the same for the outputs of the hidden layers
+}
+
+// New returns the network: linear layers between the widths, and after each but the
+// last a ReLU and, where it is asked for, a [Dropout]. It panics if there are fewer than
+// two widths, one is not positive, or a probability is not in [0, 1).
+func (m MLP) New(rng *rand.Rand) *Sequential {
+	if len(m.Widths) < 2 {
+		panic(fmt.Sprintf("nn: MLP: widths %v: want the input's and the output's at least", m.Widths))
 	}
 	var layers []Layer
-	for i := range len(widths) - 1 {
+	if m.InputDropout != 0 {
+		layers = append(layers, NewDropout(rng, m.InputDropout))
+	}
+	for i := range len(m.Widths) - 1 {
 		if i > 0 {
 			layers = append(layers, NewReLU())
+			if m.Dropout != 0 {
+				layers = append(layers, NewDropout(rng, m.Dropout))
+			}
 		}
-		layers = append(layers, NewLinear(rng, widths[i], widths[i+1]))
+		layers = append(layers, NewLinear(rng, m.Widths[i], m.Widths[i+1]))
 	}
 	return NewSequential(layers...)
 }
@@ -123,11 +141,11 @@ func (s *Sequential) backwardReLU(ctx *Context, i int, dy *tensor.Tensor) *tenso
 	return dy
 }
 
-// Streams implements [Streaming]: it is true if all layers are Linear or ReLU.
+// Streams implements [Streaming]: it is true if all layers are Linear, ReLU or Dropout.
 func (s *Sequential) Streams() bool {
 	for _, l := range s.layers {
 		switch l.(type) {
-		case *Linear, *ReLU:
+		case *Linear, *ReLU, *Dropout:
 		default:
 			return false
 		}
@@ -146,6 +164,9 @@ func (s *Sequential) BackwardInputs(ctx *Context, dy *tensor.Tensor, inputFinite
 		case *ReLU:
 			dy = s.backwardReLU(ctx, i, dy)
 			finite = finite || dy.FirstNonFinite() < 0 // it may have taken them out
+		case *Dropout:
+			dy = l.Backward(ctx, dy, true)
+			finite = finite && dy.FirstNonFinite() < 0 // what is kept is scaled
 		case *Linear:
 			if !finite || !s.finiteInput(i, inputFinite) {
 				return false
@@ -206,6 +227,31 @@ func (s *Sequential) Activations() (outputs, gradients int) {
 		gradients += bytes(s.gradients[i])
 	}
 	return outputs, gradients
+}
+
+// Trace is what the last training pass left of a layer.
+type Trace struct {
+	Layer    string         // such as "0 (Linear 784→256)"
+	Output   *tensor.Tensor // nil where it is that of the layer before, in the same memory
+	Gradient *tensor.Tensor // of the loss by the output; nil where it is in the memory of the gradient by the input
+	Params   []*Param
+}
+
+// Traces returns what the last Forward and Backward computed, layer by layer. The
+// tensors are the layers' own.
+func (s *Sequential) Traces() []Trace {
+	traces := make([]Trace, len(s.layers))
+	for i, l := range s.layers {
+		t := Trace{Layer: fmt.Sprintf("%d (%v)", i, l), Output: s.outputs[i], Gradient: s.gradients[i], Params: l.Params()}
+		if i+1 < len(s.layers) && s.outputs[i+1] == t.Output {
+			t.Output = nil // rectified
+		}
+		if i > 0 && s.gradients[i-1] == t.Gradient {
+			t.Gradient = nil
+		}
+		traces[i] = t
+	}
+	return traces
 }
 
 // FirstOverflow says where the last pass first produced an infinity or a NaN,

@@ -13,6 +13,7 @@ type AdamConfig struct {
 	Epsilon      float64 // added to the denominator, more than 0
 	WeightDecay  float64 // λ, at least 0
 	Decoupled    bool    // AdamW: decay the weights themselves, not by way of the gradient
+	Groups       []Group // of parameters with options of their own
 }
 
 // DefaultAdam returns the defaults of torch.optim.Adam.
@@ -37,8 +38,10 @@ type Adam struct {
 	params         []Param
 	moment, second [][]float32
 	cfg            AdamConfig
+	groups         []Group
+	group          []int // of each parameter
 	state          State
-	step           kernels.Adam // under way
+	steps          []kernels.Adam // of each group, in the step under way
 }
 
 // NewAdam returns an optimizer of the given parameters. The error names the
@@ -49,11 +52,14 @@ func NewAdam(params []Param, cfg AdamConfig) (*Adam, error) {
 		checkRange("beta1", cfg.Beta1, 0, 1),
 		checkRange("beta2", cfg.Beta2, 0, 1),
 		checkRange("epsilon", cfg.Epsilon, math.SmallestNonzeroFloat32, math.Inf(1)),
-		checkRange("the weight decay", cfg.WeightDecay, 0, math.Inf(1)),
 	); err != nil {
 		return nil, err
 	}
-	a := &Adam{params: params, cfg: cfg}
+	groups, group, err := grouped(params, cfg.Groups, cfg.WeightDecay)
+	if err != nil {
+		return nil, err
+	}
+	a := &Adam{params: params, cfg: cfg, groups: groups, group: group, steps: make([]kernels.Adam, len(groups))}
 	for _, p := range params {
 		a.moment = append(a.moment, a.state.slot("moment1", p))
 		a.second = append(a.second, a.state.slot("moment2", p))
@@ -68,7 +74,7 @@ func (a *Adam) State() *State { return &a.state }
 func (a *Adam) Step(e *kernels.Engine, learningRate float64, unscale float32) {
 	a.Begin(learningRate, unscale)
 	for i, p := range a.params {
-		e.Adam(p.Master, a.moment[i], a.second[i], p.Grad, p.Half, a.step)
+		e.Adam(p.Master, a.moment[i], a.second[i], p.Grad, p.Half, a.steps[a.group[i]])
 	}
 }
 
@@ -76,23 +82,26 @@ func (a *Adam) Step(e *kernels.Engine, learningRate float64, unscale float32) {
 func (a *Adam) Begin(learningRate float64, unscale float32) {
 	a.state.Steps++
 	c := a.cfg
-	a.step = kernels.Adam{
-		Unscale: unscale,
-		Beta1:   float32(c.Beta1), Rest1: float32(1 - c.Beta1),
-		Beta2: float32(c.Beta2), Rest2: float32(1 - c.Beta2),
-		Rate:       float32(learningRate / (1 - power(c.Beta1, a.state.Steps))),
-		Correction: float32(math.Sqrt(1 - power(c.Beta2, a.state.Steps))),
-		Epsilon:    float32(c.Epsilon),
-		Decay:      float32(c.WeightDecay),
-		Keep:       float32(1 - float64(learningRate*c.WeightDecay)),
-		Decoupled:  c.Decoupled,
+	for i, g := range a.groups {
+		rate := learningRate * g.RateFactor
+		a.steps[i] = kernels.Adam{
+			Unscale: unscale,
+			Beta1:   float32(c.Beta1), Rest1: float32(1 - c.Beta1),
+			Beta2: float32(c.Beta2), Rest2: float32(1 - c.Beta2),
+			Rate:       float32(rate / (1 - power(c.Beta1, a.state.Steps))),
+			Correction: float32(math.Sqrt(1 - power(c.Beta2, a.state.Steps))),
+			Epsilon:    float32(c.Epsilon),
+			Decay:      float32(g.WeightDecay),
+			Keep:       float32(1 - float64(rate*g.WeightDecay)),
+			Decoupled:  c.Decoupled,
+		}
 	}
 }
 
 // Update implements [Piecewise].
 func (a *Adam) Update(e *kernels.Engine, param, from int, grad []float32) {
 	p, to := &a.params[param], from+len(grad)
-	e.Elementwise().Adam(p.Master[from:to], a.moment[param][from:to], a.second[param][from:to], grad, p.piece(from, to), a.step)
+	e.Elementwise().Adam(p.Master[from:to], a.moment[param][from:to], a.second[param][from:to], grad, p.piece(from, to), a.steps[a.group[param]])
 }
 
 // power returns xⁿ by repeated squaring. math.Pow may differ in its last bits

@@ -14,8 +14,10 @@
 package optim
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
@@ -25,6 +27,7 @@ import (
 // model, all of one length.
 type Param struct {
 	Name   string
+	Shape  []int          // of the others, row-major; may be nil
 	Master []float32      // the value; changed by Step
 	Grad   []float32      // the gradient, times the loss scale; read by Step
 	Half   []fp16.Float16 // where not nil, Step leaves Master here, rounded
@@ -54,6 +57,41 @@ type Piecewise interface {
 	// element is updated once. Several threads may do so at once. There are at most
 	// [kernels.MostElements].
 	Update(e *kernels.Engine, param, from int, grad []float32)
+}
+
+// Group gives some parameters options of their own. A parameter is in the first group
+// that it matches; if it matches none, the optimizer's own options hold.
+type Group struct {
+	Match       func(Param) bool
+	RateFactor  float64 // multiplies the learning rate; at least 0, and 0 freezes
+	WeightDecay float64 // λ, at least 0
+}
+
+// Undecayed returns the group of the biases, and of all other parameters that have one
+// dimension: they are not decayed, which is the usual choice.
+func Undecayed() Group {
+	return Group{Match: func(p Param) bool { return len(p.Shape) == 1 }, RateFactor: 1}
+}
+
+// grouped returns, for each parameter, the index in groups of the one that it is in.
+// The optimizer's own options, with the given weight decay, are added as the last.
+func grouped(params []Param, groups []Group, decay float64) (all []Group, of []int, err error) {
+	all = append(slices.Clone(groups), Group{RateFactor: 1, WeightDecay: decay})
+	for i, g := range all {
+		err = errors.Join(err,
+			checkRange(fmt.Sprintf("the rate factor of group %d", i), g.RateFactor, 0, math.Inf(1)),
+			checkRange("the weight decay", g.WeightDecay, 0, math.Inf(1)))
+		if g.Match == nil && i < len(groups) {
+			err = errors.Join(err, fmt.Errorf("optim: group %d has no Match", i))
+		}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, p := range params {
+		of = append(of, slices.IndexFunc(all, func(g Group) bool { return g.Match == nil || g.Match(p) }))
+	}
+	return all, of, nil
 }
 
 // State is all that an optimizer remembers from step to step.

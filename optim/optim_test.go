@@ -20,6 +20,8 @@ type fixture struct {
 	Start []float32
 	Grads [][]float32
 	Cases map[string][][]float32
+
+	Groups map[string][]float32 // the weights at the end: four of one parameter, three of a bias
 }
 
 func loadFixture(t *testing.T) (f fixture) {

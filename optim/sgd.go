@@ -2,7 +2,6 @@ package optim
 
 import (
 	"errors"
-	"math"
 
 	"github.com/halfgrad/halfgrad/kernels"
 )
@@ -13,6 +12,7 @@ type SGDConfig struct {
 	Momentum    float64 // μ, in [0, 1)
 	WeightDecay float64 // λ, at least 0: adds λ·w to the gradient
 	Nesterov    bool    // look ahead along the momentum
+	Groups      []Group // of parameters with options of their own
 }
 
 // SGD is stochastic gradient descent with momentum, as in torch.optim.SGD with
@@ -25,8 +25,10 @@ type SGD struct {
 	params   []Param
 	velocity [][]float32
 	cfg      SGDConfig
+	groups   []Group
+	group    []int // of each parameter
 	state    State
-	step     kernels.SGD // under way
+	steps    []kernels.SGD // of each group, in the step under way
 }
 
 // NewSGD returns an optimizer of the given parameters. The error names the
@@ -35,11 +37,14 @@ func NewSGD(params []Param, cfg SGDConfig) (*SGD, error) {
 	if err := errors.Join(
 		checkParams(params),
 		checkRange("the momentum", cfg.Momentum, 0, 1),
-		checkRange("the weight decay", cfg.WeightDecay, 0, math.Inf(1)),
 	); err != nil {
 		return nil, err
 	}
-	s := &SGD{params: params, cfg: cfg}
+	groups, group, err := grouped(params, cfg.Groups, cfg.WeightDecay)
+	if err != nil {
+		return nil, err
+	}
+	s := &SGD{params: params, cfg: cfg, groups: groups, group: group, steps: make([]kernels.SGD, len(groups))}
 	for _, p := range params {
 		s.velocity = append(s.velocity, s.state.slot("momentum", p))
 	}
@@ -53,21 +58,23 @@ func (s *SGD) State() *State { return &s.state }
 func (s *SGD) Step(e *kernels.Engine, learningRate float64, unscale float32) {
 	s.Begin(learningRate, unscale)
 	for i, p := range s.params {
-		e.SGD(p.Master, s.velocity[i], p.Grad, p.Half, s.step)
+		e.SGD(p.Master, s.velocity[i], p.Grad, p.Half, s.steps[s.group[i]])
 	}
 }
 
 // Begin implements [Piecewise].
 func (s *SGD) Begin(learningRate float64, unscale float32) {
 	s.state.Steps++
-	s.step = kernels.SGD{
-		Unscale: unscale, Rate: float32(learningRate),
-		Momentum: float32(s.cfg.Momentum), Decay: float32(s.cfg.WeightDecay), Nesterov: s.cfg.Nesterov,
+	for i, g := range s.groups {
+		s.steps[i] = kernels.SGD{
+			Unscale: unscale, Rate: float32(learningRate * g.RateFactor),
+			Momentum: float32(s.cfg.Momentum), Decay: float32(g.WeightDecay), Nesterov: s.cfg.Nesterov,
+		}
 	}
 }
 
 // Update implements [Piecewise].
 func (s *SGD) Update(e *kernels.Engine, param, from int, grad []float32) {
 	p, to := &s.params[param], from+len(grad)
-	e.Elementwise().SGD(p.Master[from:to], s.velocity[param][from:to], grad, p.piece(from, to), s.step)
+	e.Elementwise().SGD(p.Master[from:to], s.velocity[param][from:to], grad, p.piece(from, to), s.steps[s.group[param]])
 }

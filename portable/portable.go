@@ -1,5 +1,6 @@
-// Package portable has the few float32 functions whose bits must not depend on
-// the machine: a correctly rounded fused multiply-add, exp and log.
+// Package portable has the few functions whose bits must not depend on
+// the machine: a correctly rounded fused multiply-add, exp and log; and a cosine in
+// float64, for learning rates.
 //
 // It is no replacement for package math, which may use one assembly routine on
 // one architecture and another, or none, on the next, and whose Go code the
@@ -119,4 +120,31 @@ func Log(x float32) float32 {
 	lnm := float64(2*s) * p
 	e := float64(k)
 	return float32(float64(e*ln2Hi) + (float64(e*ln2Lo) + float64(lnm)))
+}
+
+// CosPi returns cos(π·x) for x in [0, 1], within 1e-15. The half of the range that
+// it is computed in, by Taylor's series about 0, has exact limits: 1−x and ½−x round
+// nothing there.
+func CosPi(x float64) float64 {
+	if x > 0.5 {
+		return -CosPi(1 - x)
+	}
+	sine := x > 0.25
+	if sine {
+		x = 0.5 - x // cos(π·x) = sin(π·(½−x))
+	}
+	t := float64(x * math.Pi)
+	t2 := float64(t * t)
+	if sine { // up to t¹⁷: what is left out is below (π/4)¹⁹/19! < 1e-19
+		p := 1.0
+		for _, n := range [...]float64{16 * 17, 14 * 15, 12 * 13, 10 * 11, 8 * 9, 6 * 7, 4 * 5, 2 * 3} {
+			p = 1 - float64(t2*p)/n
+		}
+		return float64(t * p)
+	}
+	p := 1.0 // up to t¹⁸
+	for _, n := range [...]float64{17 * 18, 15 * 16, 13 * 14, 11 * 12, 9 * 10, 7 * 8, 5 * 6, 3 * 4, 1 * 2} {
+		p = 1 - float64(t2*p)/n
+	}
+	return p
 }

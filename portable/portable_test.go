@@ -173,3 +173,29 @@ func TestExpLogSpecial(t *testing.T) {
 		}
 	}
 }
+
+// The reference is math/big's, by a Taylor series with 200 bits and more terms than
+// any bound asks for.
+func TestCosPi(t *testing.T) {
+	pi, _ := new(big.Float).SetPrec(200).SetString("3.14159265358979323846264338327950288419716939937510582097494459")
+	for i := range 2001 {
+		x := float64(i) / 2000
+		a := new(big.Float).SetPrec(200).Mul(pi, new(big.Float).SetFloat64(x))
+		a.Mul(a, a)
+		term, sum := big.NewFloat(1).SetPrec(200), big.NewFloat(1).SetPrec(200)
+		for n := int64(1); n < 40; n++ {
+			term.Mul(term, a)
+			term.Quo(term, new(big.Float).SetInt64(-(2*n-1)*2*n))
+			sum.Add(sum, term)
+		}
+		want, _ := sum.Float64()
+		if got := portable.CosPi(x); !(math.Abs(got-want) <= 1e-15) {
+			t.Errorf("CosPi(%v) = %v, want %v", x, got, want)
+		}
+	}
+	for x, want := range map[float64]float64{0: 1, 0.5: 0, 1: -1} {
+		if got := portable.CosPi(x); got != want {
+			t.Errorf("CosPi(%v) = %v, want exactly %v", x, got, want)
+		}
+	}
+}

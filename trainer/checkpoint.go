@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -18,8 +19,21 @@ import (
 // metadataKey is where a checkpoint's metadata holds the trainer's state.
 const metadataKey = "halfgrad.trainer"
 
-// slotPrefix precedes the names of the optimizer's tensors in a checkpoint.
-const slotPrefix = "optimizer."
+// What precedes, in a checkpoint, the names of the optimizer's tensors, and those of
+// parameters where it is not the master weights that a tensor has.
+const (
+	slotPrefix    = "optimizer."
+	halfPrefix    = "half." // rounded to fp16, as the layers use them
+	averagePrefix = "average."
+)
+
+// MismatchError reports a checkpoint that is one, but of another model, optimizer or
+// kind of run than the one that it is to be put into.
+type MismatchError struct{ text string }
+
+func (e *MismatchError) Error() string { return "trainer: the checkpoint " + e.text }
+
+func mismatchf(format string, args ...any) error { return &MismatchError{fmt.Sprintf(format, args...)} }
 
 // state is what a checkpoint holds of a trainer, next to its tensors.
 type state struct {
@@ -30,13 +44,20 @@ type state struct {
 	Scaler         lossscale.State `json:"scaler"`
 }
 
-const stateVersion = 1
+const stateVersion = 2
 
 // Checkpoint returns all that is needed to continue the run bit for bit: the
-// master weights under the names of the parameters, the optimizer's slots, and
-// in the metadata the loss scaler's state and the progress. The tensors share
-// the trainer's memory. The caller may add metadata of its own.
+// master weights under the names of the parameters, the averaged ones, the optimizer's
+// slots, and in the metadata the loss scaler's state and the progress, which tells
+// where in the order of the data and in the numbers of random layers the run is. For
+// others to use there are the weights in fp16 too. The tensors share the trainer's
+// memory. The caller may add metadata of its own.
+//
+// There is an error in the middle of a step, after [Trainer.Accumulate].
 func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
+	if t.window.samples > 0 {
+		return nil, errors.New("trainer: a checkpoint cannot be made in the middle of a step")
+	}
 	opt := t.cfg.Optimizer.State()
 	s, err := json.Marshal(state{
 		Version: stateVersion, Precision: t.cfg.Precision.String(), Progress: t.progress,
@@ -46,8 +67,14 @@ func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
 	f := &checkpoint.File{Metadata: map[string]string{metadataKey: string(s)}}
-	for _, p := range t.params {
+	for i, p := range t.params {
 		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Values: p.Master})
+		if p.Half != nil {
+			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: halfPrefix + p.Name, Shape: p.Shape, Half: p.Half})
+		}
+		if t.average != nil {
+			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: averagePrefix + p.Name, Shape: p.Shape, Values: t.average[i]})
+		}
 	}
 	for _, s := range opt.Slots {
 		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: slotPrefix + s.Name, Shape: []int{len(s.Values)}, Values: s.Values})
@@ -56,24 +83,35 @@ func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
 }
 
 // Restore puts the trainer where it was when f was made. The error says what
-// of f does not fit the trainer's model, optimizer, precision or scaler; the
-// trainer is then as it was.
+// of f does not fit the trainer's model, optimizer, precision or scaler, and is a
+// [*MismatchError] where f is sound but of something else; the trainer is then as it
+// was.
 func (t *Trainer) Restore(f *checkpoint.File) error {
+	text, ok := f.Metadata[metadataKey]
+	if !ok {
+		return mismatchf("has no %q in its metadata: it holds weights, but no run to continue", metadataKey)
+	}
 	var s state
-	if err := json.Unmarshal([]byte(f.Metadata[metadataKey]), &s); err != nil {
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return fmt.Errorf("trainer: the checkpoint's %q is not the state of a trainer: %w", metadataKey, err)
 	}
 	p := s.Progress
 	switch {
 	case s.Version != stateVersion:
-		return fmt.Errorf("trainer: the checkpoint is of version %d, want %d", s.Version, stateVersion)
+		return mismatchf("is of version %d, want %d", s.Version, stateVersion)
 	case s.Precision != t.cfg.Precision.String():
-		return fmt.Errorf("trainer: the checkpoint is of a run in %s, this one is in %v", s.Precision, t.cfg.Precision)
-	case p.Epoch < 0 || p.Batch < 0 || p.Steps < 0 || p.Skipped < 0 || p.Samples < 0 || p.EpochSkipped < 0 || s.OptimizerSteps < 0:
+		return mismatchf("is of a run in %s, this one is in %v", s.Precision, t.cfg.Precision)
+	case p.Epoch < 0 || p.Batch < 0 || p.Steps < 0 || p.Skipped < 0 || p.Samples < 0 || p.EpochSkipped < 0 || s.OptimizerSteps < 0 ||
+		p.BestEpoch < 0 || p.BestEpoch > p.Epoch:
 		return fmt.Errorf("trainer: the checkpoint's progress is not one: %+v, %d optimizer steps", p, s.OptimizerSteps)
 	}
-	if err := checkWeights(t.cfg.Model, f); err != nil {
+	if err := check(f, "", t.params); err != nil {
 		return err
+	}
+	if t.average != nil {
+		if err := check(f, averagePrefix, t.params); err != nil {
+			return err
+		}
 	}
 	opt := t.cfg.Optimizer.State()
 	if err := checkSlots(opt, f); err != nil {
@@ -82,12 +120,16 @@ func (t *Trainer) Restore(f *checkpoint.File) error {
 	if err := t.cfg.Scaler.Restore(s.Scaler); err != nil {
 		return fmt.Errorf("trainer: the checkpoint's loss scale: %w", err)
 	}
-	loadWeights(t.cfg.Model, f)
+	load(f, "", t.params)
+	for i := range t.average {
+		stored, _ := f.Tensor(averagePrefix + t.params[i].Name)
+		copy(t.average[i], stored.Float32s())
+	}
 	for _, slot := range opt.Slots {
 		stored, _ := f.Tensor(slotPrefix + slot.Name)
-		copy(slot.Values, stored.Values)
+		copy(slot.Values, stored.Float32s())
 	}
-	opt.Steps, t.progress = s.OptimizerSteps, p
+	opt.Steps, t.progress, t.window = s.OptimizerSteps, p, window{sums: t.window.sums}
 	return nil
 }
 
@@ -95,43 +137,51 @@ func checkSlots(opt *optim.State, f *checkpoint.File) error {
 	for _, slot := range opt.Slots {
 		stored, ok := f.Tensor(slotPrefix + slot.Name)
 		if !ok {
-			return fmt.Errorf("trainer: the checkpoint has no tensor %s: was it made with another optimizer?", slotPrefix+slot.Name)
+			return mismatchf("has no tensor %s: was it made with another optimizer?", slotPrefix+slot.Name)
 		}
-		if len(stored.Values) != len(slot.Values) {
-			return fmt.Errorf("trainer: the checkpoint's %s has %d values, want %d", stored.Name, len(stored.Values), len(slot.Values))
+		if n := len(stored.Float32s()); n != len(slot.Values) {
+			return mismatchf("has %d values in %s, want %d", n, stored.Name, len(slot.Values))
 		}
 	}
 	return nil
 }
 
-// LoadWeights sets the parameters of model to the master weights in f. The
-// error names the first parameter that f lacks or has in another shape; the
-// model is then as it was.
+// LoadWeights sets the parameters of model to the weights in f: to the averaged ones
+// where a run had them, else to the master weights. The error, a [*MismatchError],
+// names the first parameter that f lacks or has in another shape; the model is then as
+// it was.
 func LoadWeights(model nn.Layer, f *checkpoint.File) error {
-	if err := checkWeights(model, f); err != nil {
+	params, prefix := model.Params(), ""
+	if len(params) > 0 {
+		if _, ok := f.Tensor(averagePrefix + params[0].Name); ok {
+			prefix = averagePrefix
+		}
+	}
+	if err := check(f, prefix, params); err != nil {
 		return err
 	}
-	loadWeights(model, f)
+	load(f, prefix, params)
 	return nil
 }
 
-func checkWeights(model nn.Layer, f *checkpoint.File) error {
-	for _, p := range model.Params() {
-		stored, ok := f.Tensor(p.Name)
+// check tells whether f has all parameters, by their names and the prefix.
+func check(f *checkpoint.File, prefix string, params []*nn.Param) error {
+	for _, p := range params {
+		stored, ok := f.Tensor(prefix + p.Name)
 		if !ok {
-			return fmt.Errorf("trainer: the checkpoint has no parameter %s", p.Name)
+			return mismatchf("has no parameter %s", prefix+p.Name)
 		}
 		if !slices.Equal(stored.Shape, p.Shape) {
-			return fmt.Errorf("trainer: the checkpoint's %s has the shape %v, the model's %v", p.Name, stored.Shape, p.Shape)
+			return mismatchf("has %s in the shape %v, the model in %v", stored.Name, stored.Shape, p.Shape)
 		}
 	}
 	return nil
 }
 
-func loadWeights(model nn.Layer, f *checkpoint.File) {
-	for _, p := range model.Params() {
-		stored, _ := f.Tensor(p.Name)
-		copy(p.Master, stored.Values)
+func load(f *checkpoint.File, prefix string, params []*nn.Param) {
+	for _, p := range params {
+		stored, _ := f.Tensor(prefix + p.Name)
+		copy(p.Master, stored.Float32s())
 		if p.Half != nil {
 			p.Sync()
 		}

@@ -19,10 +19,14 @@ type Metrics struct {
 // Accuracy returns the share of samples that are classified correctly.
 func (m Metrics) Accuracy() float64 { return float64(m.Correct) / float64(max(m.Samples, 1)) }
 
-// Evaluate runs the trainer's model over all of ds, in its precision. The
-// error is ctx's, or the loader's if ds is empty.
-func (t *Trainer) Evaluate(ctx context.Context, ds data.Dataset) (Metrics, error) {
-	return Evaluate(ctx, &t.ctx, t.cfg.Model, t.cfg.Precision, ds)
+// Evaluate runs the trainer's model over all of ds, in its precision, with the
+// averaged weights where Config.Average asks for them. The error is ctx's, or the
+// loader's if ds is empty.
+func (t *Trainer) Evaluate(ctx context.Context, ds data.Dataset) (m Metrics, err error) {
+	t.averaged(func() {
+		m, err = Evaluate(ctx, &nn.Context{Engine: t.cfg.Engine}, t.cfg.Model, t.cfg.Precision, ds)
+	})
+	return m, err
 }
 
 // evalBatch is the number of samples evaluated at once.

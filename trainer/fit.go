@@ -12,21 +12,23 @@ import (
 type FitConfig struct {
 	Train      *data.Loader
 	Validation data.Dataset // evaluated after every epoch; may be nil
+	Accumulate int          // batches a step, see [Trainer.Accumulate]; 0 means 1. The last step of an epoch takes what is left
 	Epochs     int          // when to stop: so many epochs in all …
-	MaxSteps   int64        // … or so many batches in all, if that is not 0
+	MaxSteps   int64        // … or so many steps in all, if that is not 0 …
+	Patience   int          // … or after so many epochs without a higher accuracy in the validation, if that is not 0
 
-	OnStep  func(StepEvent)        // called after every batch; may be nil
+	OnStep  func(StepEvent) error  // called after every step; may be nil; its error ends the run
 	OnEpoch func(EpochEvent) error // called after every epoch; may be nil; its error ends the run
 }
 
-// StepEvent reports a batch.
+// StepEvent reports a step.
 type StepEvent struct {
 	StepResult
 	Epoch   int   // from 1
-	Batch   int   // from 1, of the epoch
+	Batch   int   // from 1, of the epoch: the last of the step
 	Batches int   // in an epoch
-	Steps   int64 // batches done in all
-	Samples int   // in this batch
+	Steps   int64 // in all
+	Samples int   // in this step
 }
 
 // EpochEvent reports an epoch.
@@ -34,8 +36,9 @@ type EpochEvent struct {
 	Epoch        int     // from 1
 	TrainLoss    float64 // mean over the epoch's samples, each as the weights were when it came
 	Validation   Metrics // zero if there is no validation set
+	Best         bool    // whether the accuracy in it is the highest so far
 	LossScale    float32 // after the epoch
-	Skipped      int64   // batches of the epoch that were skipped
+	Skipped      int64   // steps of the epoch that were skipped
 	LearningRate float64 // of the next step
 	ImagesPerSec float64 // samples trained a second, evaluation not counted
 }
@@ -43,7 +46,7 @@ type EpochEvent struct {
 // Fit trains until the epochs or steps of cfg are done, from where the trainer
 // stands: at the beginning or, after [Trainer.Restore], anywhere.
 //
-// If ctx is cancelled it stops after the batch under way, in a state that can
+// If ctx is cancelled it stops after the step under way, in a state that can
 // be saved and continued from, and returns ctx's error. It returns the error
 // of [Trainer.Step] where the run cannot be saved.
 func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
@@ -51,27 +54,25 @@ func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 	if err := cfg.Train.Seek(p.Epoch, p.Batch); err != nil {
 		return fmt.Errorf("trainer: the run to continue does not fit the data: %w", err)
 	}
-	done := func() bool { return cfg.MaxSteps > 0 && p.Steps >= cfg.MaxSteps }
-	for p.Epoch < cfg.Epochs && !done() {
+	done := func() bool {
+		return p.Epoch >= cfg.Epochs || cfg.MaxSteps > 0 && p.Steps >= cfg.MaxSteps ||
+			cfg.Patience > 0 && p.Epoch-p.BestEpoch >= cfg.Patience
+	}
+	for !done() {
 		start, samples := time.Now(), 0
-		for !done() {
+		for !done() && p.Batch < cfg.Train.Batches() {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			b, ok := cfg.Train.Next()
-			if !ok {
-				break
-			}
-			r, err := t.Step(b)
+			e, err := t.fitStep(cfg)
 			if err != nil {
 				return err
 			}
-			samples += len(b.Labels)
+			samples += e.Samples
 			if cfg.OnStep != nil {
-				cfg.OnStep(StepEvent{
-					StepResult: r, Epoch: p.Epoch + 1, Batch: p.Batch, Batches: cfg.Train.Batches(),
-					Steps: p.Steps, Samples: len(b.Labels),
-				})
+				if err := cfg.OnStep(e); err != nil {
+					return err
+				}
 			}
 		}
 		if p.Batch < cfg.Train.Batches() {
@@ -83,13 +84,17 @@ func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 			ImagesPerSec: float64(samples) / time.Since(start).Seconds(),
 		}
 		// Before the epoch counts as done: cancelled here, the run continues here.
+		best, bestEpoch := p.Best, p.BestEpoch
 		if cfg.Validation != nil {
 			var err error
 			if e.Validation, err = t.Evaluate(ctx, cfg.Validation); err != nil {
 				return err
 			}
+			if accuracy := e.Validation.Accuracy(); bestEpoch == 0 || accuracy > best {
+				e.Best, best, bestEpoch = true, accuracy, e.Epoch
+			}
 		}
-		*p = Progress{Epoch: p.Epoch + 1, Steps: p.Steps, Skipped: p.Skipped}
+		*p = Progress{Epoch: e.Epoch, Steps: p.Steps, Skipped: p.Skipped, Best: best, BestEpoch: bestEpoch}
 		if err := cfg.Train.Seek(p.Epoch, 0); err != nil {
 			return fmt.Errorf("trainer: %w", err)
 		}
@@ -100,4 +105,24 @@ func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 		}
 	}
 	return nil
+}
+
+// fitStep takes a step by the next batches of the epoch.
+func (t *Trainer) fitStep(cfg FitConfig) (StepEvent, error) {
+	e := StepEvent{Epoch: t.progress.Epoch + 1, Batches: cfg.Train.Batches()}
+	for n := 1; ; n++ {
+		b, _ := cfg.Train.Next()
+		e.Samples += len(b.Labels)
+		var err error
+		if n < cfg.Accumulate && t.progress.Batch+1 < e.Batches {
+			err = t.Accumulate(b)
+		} else {
+			e.StepResult, err = t.Step(b)
+			e.Batch, e.Steps = t.progress.Batch, t.progress.Steps
+			return e, err
+		}
+		if err != nil {
+			return e, err
+		}
+	}
 }

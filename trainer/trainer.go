@@ -39,7 +39,8 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Config holds the parts of a [Trainer]. All of them are needed but Profile.
+// Config holds the parts of a [Trainer] and what it does beside the plain step. The
+// parts are all needed; of the rest, the zero values ask for nothing.
 type Config struct {
 	Engine    *kernels.Engine
 	Model     nn.Layer // from features to logits
@@ -47,21 +48,51 @@ type Config struct {
 	Scaler    *lossscale.Scaler
 	Schedule  Schedule
 	Precision tensor.DType // of activations and their gradients: fp16 or fp32
-	Profile   *nn.Profile  // where not nil, gets the phases of every step
+
+	Smoothing  float64 // of the labels, in [0, 1), see [nn.CrossEntropy]
+	LossWeight float64 // multiplies the loss that is minimised, not the one that is reported; 0 means 1
+	Clip       Clip
+	Average    float64 // decay of the averaged weights, in [0, 1), see [Trainer.Evaluate]; 0 for none
+
+	Profile *nn.Profile // where not nil, gets the phases of every step
+
+	// OnGradient, where not nil, sees the gradient of the loss by the logits before it
+	// goes back through the model, times the loss scale, and may change it; step is the
+	// number of steps before. It is how a test makes a step overflow.
+	OnGradient func(step int64, dlogits *tensor.Tensor)
+}
+
+// Clip bounds the gradients of the parameters, after the loss scale has been taken out
+// of them. Where both are asked for, values are clipped first. A run that clips by
+// value or norm stores its gradients, and is a little slower for it.
+type Clip struct {
+	Norm  float64 // all gradients are multiplied by Norm / their norm where that, over all parameters, is larger; 0 for no such bound
+	Value float64 // each is moved into [−Value, Value]; 0 for no such bound
 }
 
 // Trainer trains a model. It is not safe for concurrent use.
 type Trainer struct {
 	cfg      Config
-	ctx      nn.Context
+	ctx      nn.Context // of training
 	loss     nn.CrossEntropy
 	params   []*nn.Param
 	grads    [][]float32 // of params, in the order in which Backward makes them
+	average  [][]float32 // of params' masters; nil without
 	progress Progress
+	window   window
 
 	// Where gradients can go to the optimizer while they are computed:
 	model nn.Streaming // nil where not
 	sink  sink
+}
+
+// window is the batches whose gradients one step takes.
+type window struct {
+	first   int         // samples in the first of them
+	samples int         // in all
+	lossSum float64     // over them
+	sums    [][]float32 // of gradients, as Trainer.grads; made when first needed
+	where   string      // where one of them overflowed first
 }
 
 // sink hands gradients to the optimizer.
@@ -81,24 +112,45 @@ func Params(model nn.Layer, precision tensor.DType) []optim.Param {
 		if precision == tensor.F16 {
 			p.Sync()
 		}
-		params = append(params, optim.Param{Name: p.Name, Master: p.Master, Half: p.Half, Grad: p.Grad})
+		params = append(params, optim.Param{Name: p.Name, Shape: p.Shape, Master: p.Master, Half: p.Half, Grad: p.Grad})
 	}
 	return params
 }
 
-// New returns a trainer. The error says what cfg lacks.
+// New returns a trainer. The error says what cfg lacks, or what in it is out of range.
 func New(cfg Config) (*Trainer, error) {
-	switch {
-	case cfg.Engine == nil || cfg.Model == nil || cfg.Optimizer == nil || cfg.Scaler == nil || cfg.Schedule == nil:
+	if cfg.Engine == nil || cfg.Model == nil || cfg.Optimizer == nil || cfg.Scaler == nil || cfg.Schedule == nil {
 		return nil, errors.New("trainer: Config: an engine, a model, an optimizer, a scaler and a schedule are all needed")
+	}
+	if cfg.LossWeight == 0 {
+		cfg.LossWeight = 1
+	}
+	switch {
 	case cfg.Precision != tensor.F16 && cfg.Precision != tensor.F32:
 		return nil, fmt.Errorf("trainer: Config: the precision is %v: want fp16 or fp32", cfg.Precision)
+	case !(cfg.Smoothing >= 0 && cfg.Smoothing < 1):
+		return nil, fmt.Errorf("trainer: Config: the label smoothing is %v: want 0 or more and less than 1", cfg.Smoothing)
+	case !(cfg.LossWeight > 0 && cfg.LossWeight <= math.MaxFloat32):
+		return nil, fmt.Errorf("trainer: Config: the loss weight is %v: want a positive, finite number", cfg.LossWeight)
+	case !(cfg.Clip.Norm >= 0 && cfg.Clip.Value >= 0) || math.IsInf(cfg.Clip.Norm+cfg.Clip.Value, 1):
+		return nil, fmt.Errorf("trainer: Config: gradients clipped to a norm of %v and values of %v: want finite numbers, not negative", cfg.Clip.Norm, cfg.Clip.Value)
+	case !(cfg.Average >= 0 && cfg.Average < 1):
+		return nil, fmt.Errorf("trainer: Config: the decay of averaged weights is %v: want 0 or more and less than 1", cfg.Average)
 	}
-	t := &Trainer{cfg: cfg, ctx: nn.Context{Engine: cfg.Engine, Profile: cfg.Profile}, params: cfg.Model.Params()}
+	t := &Trainer{
+		cfg: cfg, params: cfg.Model.Params(),
+		ctx:  nn.Context{Engine: cfg.Engine, Profile: cfg.Profile, Training: true},
+		loss: nn.CrossEntropy{Smoothing: float32(cfg.Smoothing)},
+	}
 	for i := len(t.params) - 1; i >= 0; i-- {
 		t.grads = append(t.grads, t.params[i].Grad)
 	}
-	if m, ok := cfg.Model.(nn.Streaming); ok && m.Streams() && cfg.Precision == tensor.F16 {
+	if cfg.Average > 0 {
+		for _, p := range t.params {
+			t.average = append(t.average, slices.Clone(p.Master))
+		}
+	}
+	if m, ok := cfg.Model.(nn.Streaming); ok && m.Streams() && cfg.Precision == tensor.F16 && cfg.Clip == (Clip{}) {
 		if o, ok := cfg.Optimizer.(optim.Piecewise); ok {
 			t.model, t.sink = m, sink{o, cfg.Engine}
 		}
@@ -108,45 +160,85 @@ func New(cfg Config) (*Trainer, error) {
 
 // StepResult says what a step did.
 type StepResult struct {
-	Loss         float64         // the batch's mean loss before the step; not finite if the forward pass overflowed
+	Loss         float64         // the mean loss of its batches before the step; not finite if the forward pass overflowed
 	LearningRate float64         // that the step was taken with
+	GradNorm     float64         // of the gradients before they were clipped by norm; 0 where they are not, or skipped
 	Scale        lossscale.Event // what became of the loss scale
 	Skipped      bool            // whether the gradients overflowed, so that no step was taken
 	Overflow     string          // where they first did, if so
 }
 
-// Step trains on one batch. The error is not nil if the loss scale cannot be
-// lowered any further and the gradients still overflow; it names the layer
-// that overflowed first and wraps the scaler's error. The model is then as it
-// was after the last step that was taken.
-func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
-	if b.X.DType() != t.cfg.Precision {
-		return StepResult{}, fmt.Errorf("trainer: a batch of %v for a trainer in %v", b.X.DType(), t.cfg.Precision)
+// Accumulate adds the gradients of a batch to those that the next [Trainer.Step] takes
+// its step by: that step's are the mean over the samples of all batches since the
+// last, as if these were one batch. The gradients are checked once, by Step, and the
+// loss scale is one for all.
+func (t *Trainer) Accumulate(b *data.Batch) error {
+	dlogits, err := t.forward(b)
+	if err != nil {
+		return err
 	}
+	t.cfg.Model.Backward(&t.ctx, dlogits, false)
+	w := &t.window
+	if w.sums == nil {
+		for _, grad := range t.grads {
+			w.sums = append(w.sums, make([]float32, len(grad)))
+		}
+	}
+	if unscale := t.cfg.Scaler.Inverse(); w.where == "" && !t.finite(unscale) {
+		w.where = t.firstOverflow(b.X, unscale, false)
+	}
+	for i, grad := range t.grads {
+		if w.samples == len(b.Labels) { // the first
+			copy(w.sums[i], grad)
+		} else {
+			t.add(w.sums[i], grad)
+		}
+	}
+	t.progress.Batch++
+	return nil
+}
+
+// Step takes a step by the gradients of a batch, and of those that were accumulated
+// before it. The error is not nil if the loss scale cannot be lowered any further and
+// the gradients still overflow; it names the layer that overflowed first and wraps
+// the scaler's error. The model is then as it was after the last step that was taken.
+func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	var r StepResult
 	scaler := t.cfg.Scaler
-	logits := t.cfg.Model.Forward(&t.ctx, b.X)
-	var dlogits *tensor.Tensor
-	r.Loss, dlogits = t.loss.Loss(logits, b.Labels, scaler.Scale())
-	t.ctx.Profile.Lap("loss")
+	dlogits, err := t.forward(b)
+	if err != nil {
+		return r, err
+	}
 
 	// The gradients stay scaled: the optimizer divides them as it reads them.
+	w := &t.window
+	r.Loss = w.lossSum / float64(w.samples)
 	unscale := scaler.Inverse()
-	streams := t.streams(len(b.Labels), unscale)
+	whole := w.samples == len(b.Labels)
+	if !whole {
+		unscale /= float32(w.samples) / float32(w.first)
+	}
+	streams := whole && t.streams(len(b.Labels), unscale)
 	if streams {
 		r.Skipped = !t.model.BackwardInputs(&t.ctx, dlogits, b.Finite)
 	} else {
 		t.cfg.Model.Backward(&t.ctx, dlogits, false)
-		r.Skipped = slices.ContainsFunc(t.grads, func(grad []float32) bool { return !t.cfg.Engine.Finite(grad, unscale) })
+		if !whole {
+			for i, grad := range t.grads {
+				t.add(grad, w.sums[i])
+			}
+		}
+		r.Skipped = !t.finite(unscale)
 		t.ctx.Profile.Lap("check")
 	}
-	err := scaler.Checked(r.Skipped)
-	if err != nil {
+	if err := scaler.Checked(r.Skipped); err != nil {
 		return r, fmt.Errorf("trainer: %w", err)
 	}
 	r.LearningRate = t.cfg.Schedule(t.cfg.Optimizer.State().Steps)
 	if r.Skipped {
-		r.Overflow = t.firstOverflow(b.X, unscale, streams)
+		if r.Overflow = w.where; r.Overflow == "" {
+			r.Overflow = t.firstOverflow(b.X, unscale, streams)
+		}
 		t.progress.Skipped++
 		t.progress.EpochSkipped++
 	} else {
@@ -154,25 +246,87 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 			t.sink.optimizer.Begin(r.LearningRate, unscale)
 			t.model.StreamGradients(&t.ctx, &t.sink)
 		} else {
+			r.GradNorm, unscale = t.clip(unscale)
 			t.cfg.Optimizer.Step(t.cfg.Engine, r.LearningRate, unscale)
 			t.ctx.Profile.Lap("optimizer")
 		}
+		t.updateAverage()
 		if err := scaler.Stepped(); err != nil {
 			return r, fmt.Errorf("trainer: %w", err)
 		}
 	}
-	if r.Loss-r.Loss == 0 { // one that is not finite would hide all others of the epoch
-		t.progress.LossSum += r.Loss * float64(len(b.Labels))
-		t.progress.Samples += len(b.Labels)
-	}
+	t.window = window{sums: w.sums}
 	t.progress.Steps++
 	t.progress.Batch++
 
 	r.Scale, err = scaler.Update()
 	if err != nil {
-		return r, fmt.Errorf("trainer: batch %d: %w; the overflow began in %s", t.progress.Steps, err, r.Overflow)
+		return r, fmt.Errorf("trainer: step %d: %w; the overflow began in %s", t.progress.Steps, err, r.Overflow)
 	}
 	return r, nil
+}
+
+// forward computes a batch's loss, notes it, and returns its gradient by the logits,
+// scaled. It is the mean over a batch of the size that the first of the window has, so
+// that the gradients of all can be added up.
+func (t *Trainer) forward(b *data.Batch) (dlogits *tensor.Tensor, err error) {
+	if b.X.DType() != t.cfg.Precision {
+		return nil, fmt.Errorf("trainer: a batch of %v for a trainer in %v", b.X.DType(), t.cfg.Precision)
+	}
+	n, w, p := len(b.Labels), &t.window, &t.progress
+	if w.samples == 0 {
+		w.first = n
+	}
+	scale := t.cfg.Scaler.Scale() * float32(t.cfg.LossWeight)
+	if n != w.first {
+		scale *= float32(n) / float32(w.first)
+	}
+	t.ctx.Pass = uint64(p.Epoch)<<32 + uint64(p.Batch)
+	logits := t.cfg.Model.Forward(&t.ctx, b.X)
+	loss, dlogits := t.loss.Loss(logits, b.Labels, scale)
+	w.samples += n
+	w.lossSum += loss * float64(n)
+	if loss-loss == 0 { // one that is not finite would hide all others of the epoch
+		p.LossSum += loss * float64(n)
+		p.Samples += n
+	}
+	if t.cfg.OnGradient != nil {
+		t.cfg.OnGradient(p.Steps, dlogits)
+	}
+	t.ctx.Profile.Lap("loss")
+	return dlogits, nil
+}
+
+// add adds one gradient to another.
+func (t *Trainer) add(sum, grad []float32) {
+	t.cfg.Engine.AddRows(sum, tensor.MatrixF32(grad, 1, len(grad)))
+}
+
+// finite returns whether all gradients are, times unscale.
+func (t *Trainer) finite(unscale float32) bool {
+	return !slices.ContainsFunc(t.grads, func(grad []float32) bool { return !t.cfg.Engine.Finite(grad, unscale) })
+}
+
+// clip bounds the gradients, which are to be multiplied by unscale, and returns their
+// norm, if it is bounded, and what they are to be multiplied by now.
+func (t *Trainer) clip(unscale float32) (norm float64, by float32) {
+	c := t.cfg.Clip
+	if c.Value > 0 {
+		for _, grad := range t.grads {
+			t.cfg.Engine.Clamp(grad, float32(c.Value/float64(unscale)))
+		}
+	}
+	if c.Norm > 0 {
+		squares := 0.0
+		for _, p := range t.params {
+			squares += t.cfg.Engine.SumSquares(p.Grad)
+		}
+		norm = math.Sqrt(squares) * float64(unscale)
+		if norm > c.Norm {
+			unscale *= float32(c.Norm / norm)
+		}
+	}
+	return norm, unscale
 }
 
 // streams returns whether the optimizer can take the gradients of a batch while
@@ -204,39 +358,18 @@ func (t *Trainer) firstOverflow(x *tensor.Tensor, unscale float32, streamed bool
 type Progress struct {
 	Epoch   int   `json:"epoch"`   // epochs completed
 	Batch   int   `json:"batch"`   // batches of the epoch under way that are done
-	Steps   int64 `json:"steps"`   // batches done in all, those skipped included
-	Skipped int64 `json:"skipped"` // batches skipped in all
+	Steps   int64 `json:"steps"`   // steps in all, those skipped included
+	Skipped int64 `json:"skipped"` // steps skipped in all
 
 	// Of the epoch under way:
 	LossSum      float64 `json:"loss_sum"` // over Samples
 	Samples      int     `json:"samples"`
 	EpochSkipped int64   `json:"epoch_skipped"`
+
+	// Of the validation, see [FitConfig]:
+	Best      float64 `json:"best"`       // the highest accuracy so far
+	BestEpoch int     `json:"best_epoch"` // after so many epochs; 0 for none
 }
 
 // Progress returns how far the run has come.
 func (t *Trainer) Progress() Progress { return t.progress }
-
-// Schedule gives the learning rate of a step from the number of steps that
-// were taken before it, skipped ones not counted.
-type Schedule func(step int64) float64
-
-// Constant is the schedule that always gives rate.
-func Constant(rate float64) Schedule { return func(int64) float64 { return rate } }
-
-// Linear is the schedule that falls from rate in a straight line, to reach
-// zero after the given number of steps.
-func Linear(rate float64, steps int64) Schedule {
-	return func(step int64) float64 {
-		left := max(steps-step, 0)
-		return float64(rate*float64(left)) / float64(steps)
-	}
-}
-
-// CheckRate returns an error unless rate can be a learning rate: a positive,
-// finite number.
-func CheckRate(rate float64) error {
-	if rate > 0 && !math.IsInf(rate, 1) {
-		return nil
-	}
-	return fmt.Errorf("trainer: the learning rate is %g: want a positive, finite number", rate)
-}

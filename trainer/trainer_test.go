@@ -541,13 +541,14 @@ func TestFitEvents(t *testing.T) {
 	var epochs []trainer.EpochEvent
 	err := r.Fit(t.Context(), trainer.FitConfig{
 		Train: newLoader(t, train, tensor.F16), Validation: test, Epochs: 2,
-		OnStep: func(e trainer.StepEvent) {
+		OnStep: func(e trainer.StepEvent) error {
 			if e.Epoch != len(epochs)+1 || e.Batches != 7 || e.Batch != (len(steps)%7)+1 {
 				t.Errorf("step %d is batch %d of %d in epoch %d", e.Steps, e.Batch, e.Batches, e.Epoch)
 			}
 			steps = append(steps, e.Steps)
 			lossSum += e.Loss * float64(e.Samples)
 			samples += e.Samples
+			return nil
 		},
 		OnEpoch: func(e trainer.EpochEvent) error {
 			if samples != 400 || math.Abs(e.TrainLoss-lossSum/400) > 1e-12 {
@@ -655,10 +656,11 @@ func TestResume(t *testing.T) {
 					steps := 0
 					err := r.Fit(ctx, trainer.FitConfig{
 						Train: newLoader(t, train, precision), Validation: test, Epochs: epochs, OnEpoch: note(&got),
-						OnStep: func(trainer.StepEvent) {
+						OnStep: func(trainer.StepEvent) error {
 							if steps++; steps == 3 {
 								cancel()
 							}
+							return nil
 						},
 					})
 					cancel()
@@ -721,21 +723,21 @@ func TestRestoreErrors(t *testing.T) {
 		spoil func(*checkpoint.File)
 		want  string
 	}{
-		{"no state", func(f *checkpoint.File) { delete(f.Metadata, "halfgrad.trainer") }, "not the state of a trainer"},
+		{"no state", func(f *checkpoint.File) { delete(f.Metadata, "halfgrad.trainer") }, "no run to continue"},
 		{"not JSON", func(f *checkpoint.File) { f.Metadata["halfgrad.trainer"] = "{" }, "not the state of a trainer"},
-		{"version", edit(`"version":1`, `"version":2`), "of version 2, want 1"},
+		{"version", edit(`"version":2`, `"version":1`), "of version 1, want 2"},
 		{"precision", edit(`"precision":"fp16"`, `"precision":"fp32"`), "a run in fp32, this one is in fp16"},
 		{"progress", edit(`"epoch":1`, `"epoch":-1`), "progress is not one"},
 		{"optimizer steps", edit(`"optimizer_steps":7`, `"optimizer_steps":-7`), "progress is not one"},
 		{"scale", edit(`"scale":65536`, `"scale":0`), "loss scale"},
 		{"scaler's settings", edit(`"growth":2`, `"growth":0`), "growth factor"},
 		{"a weight missing", remove("2.bias"), "no parameter 2.bias"},
-		{"another shape", func(f *checkpoint.File) { f.Tensors[0].Shape = []int{32, 784} }, "0.weight has the shape [32 784], the model's [784 32]"},
+		{"another shape", func(f *checkpoint.File) { f.Tensors[0].Shape = []int{32, 784} }, "0.weight in the shape [32 784], the model in [784 32]"},
 		{"a slot missing", remove("optimizer.momentum.0.weight"), "no tensor optimizer.momentum.0.weight: was it made with another optimizer?"},
 		{"a slot of another size", func(f *checkpoint.File) {
 			last := &f.Tensors[len(f.Tensors)-1]
 			last.Values, last.Shape = last.Values[:9], []int{9}
-		}, "optimizer.momentum.2.bias has 9 values, want 10"},
+		}, "9 values in optimizer.momentum.2.bias, want 10"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f, err := source.Checkpoint()
@@ -787,7 +789,7 @@ func TestLoadWeights(t *testing.T) {
 	if !slices.Equal(model.Params()[0].Half, source.model.Params()[0].Half) {
 		t.Error("the fp16 copy is stale")
 	}
-	if err := trainer.LoadWeights(nn.NewMLP(nil, 3, 3), f); err == nil || !strings.Contains(err.Error(), "0.weight has the shape [3 2], the model's [3 3]") {
+	if err := trainer.LoadWeights(nn.NewMLP(nil, 3, 3), f); err == nil || !strings.Contains(err.Error(), "0.weight in the shape [3 2], the model in [3 3]") {
 		t.Errorf("error %v for another model", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -22,6 +23,9 @@ accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
   halfgrad train                     learn MNIST (fetched at first use) in a few seconds
   halfgrad train --hidden 1024,1024  … with a larger network
   halfgrad eval --checkpoint halfgrad-run/checkpoint.safetensors
+  halfgrad export --checkpoint halfgrad-run --format onnx
+                                     … hand it to other programs; import takes theirs
+  halfgrad inspect --checkpoint halfgrad-run       why the loss is scaled, layer by layer
   halfgrad info                      what this machine supports, and what is chosen
   halfgrad bench --quick             how fast is it, in a report to compare with others
   halfgrad verify                    does it compute the same bits as every other machine?
@@ -40,17 +44,21 @@ const (
 )
 
 type cli struct {
-	Train  trainCmd  `cmd:"" help:"Train a network on MNIST or a data set in its form."`
-	Eval   evalCmd   `cmd:"" help:"Evaluate a checkpoint on the test images."`
-	Info   infoCmd   `cmd:"" help:"Show the machine: features, kernels, caches."`
-	Bench  benchCmd  `cmd:"" help:"Measure speed, as a share of the machine's own limit."`
-	Verify verifyCmd `cmd:"" help:"Tell whether this machine computes the same bits as others."`
+	Train   trainCmd   `cmd:"" help:"Train a network on MNIST or a data set in its form."`
+	Eval    evalCmd    `cmd:"" help:"Evaluate a checkpoint on the test images."`
+	Export  exportCmd  `cmd:"" help:"Hand a checkpoint's weights to other programs: PyTorch, ONNX runtimes."`
+	Import  importCmd  `cmd:"" help:"Make a checkpoint of weights that PyTorch has trained."`
+	Inspect inspectCmd `cmd:"" help:"Show what fp16 would lose of a network's gradients, with and without a loss scale."`
+	Info    infoCmd    `cmd:"" help:"Show the machine: features, kernels, caches."`
+	Bench   benchCmd   `cmd:"" help:"Measure speed, as a share of the machine's own limit."`
+	Verify  verifyCmd  `cmd:"" help:"Tell whether this machine computes the same bits as others."`
 }
 
 // env is what a command may use of the world.
 type env struct {
 	stdout, stderr io.Writer
 	terminal       bool            // whether stderr is one
+	frame          time.Duration   // from one picture of a progress bar there to the next
 	explicit       map[string]bool // the flags given on the command line, by name
 }
 
@@ -67,7 +75,7 @@ func main() {
 		<-ctx.Done()
 		stop() // a second Ctrl-C ends the program at once
 	}()
-	os.Exit(run(ctx, os.Args[1:], &env{stdout: os.Stdout, stderr: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}))
+	os.Exit(run(ctx, os.Args[1:], &env{stdout: os.Stdout, stderr: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd())), frame: 100 * time.Millisecond}))
 }
 
 // run is the program: it returns the exit code. It fills in e.explicit.
@@ -94,6 +102,7 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 			}
 			return v.Help
 		}),
+		kong.Vars{"recipes": recipeNames()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {

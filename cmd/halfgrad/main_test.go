@@ -96,8 +96,20 @@ func weightsHash(t *testing.T, out string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var names []string // of the two layers, whatever their numbers
+	for _, w := range f.Tensors {
+		if len(w.Name) == len("0.bias") && strings.HasSuffix(w.Name, ".bias") {
+			names = append(names, strings.Replace(w.Name, "bias", "weight", 1), w.Name)
+		}
+	}
+	if len(names) != 4 {
+		t.Fatalf("the checkpoint has the layers %v, want two", names)
+	}
+	if names[0] > names[2] {
+		names = []string{names[2], names[3], names[0], names[1]}
+	}
 	hash := sha256.New()
-	for _, name := range []string{"0.weight", "0.bias", "2.weight", "2.bias"} {
+	for _, name := range names {
 		w, ok := f.Tensor(name)
 		if !ok {
 			t.Fatalf("no %s in the checkpoint", name)
@@ -234,7 +246,10 @@ func TestFlagsMatter(t *testing.T) {
 		{}, {"--seed", "2"}, {"--epochs", "2"}, {"--batch", "16"}, {"--lr", "0.06"}, {"--precision", "fp32"},
 		{"--momentum", "0.8"}, {"--weight-decay", "0.01"}, {"--schedule", "constant"}, {"--holdout", "30"}, {"--holdout", "0"},
 		{"--optimizer", "adam", "--lr", "0.003"}, {"--optimizer", "adamw", "--lr", "0.003"}, {"--loss-scale", "0.001"}, {"--max-steps", "20"},
-		{"--hidden", "33"},
+		{"--hidden", "33"}, {"--schedule", "cosine"}, {"--schedule", "onecycle"}, {"--schedule", "step"},
+		{"--schedule", "step", "--decay", "0.5"}, {"--schedule", "step", "--decay-every", "1"}, {"--warmup", "10"}, {"--nesterov"},
+		{"--dropout", "0.2"}, {"--input-dropout", "0.2"}, {"--accumulate", "2"}, {"--label-smoothing", "0.1"},
+		{"--clip-norm", "0.5"}, {"--clip-value", "0.01"}, {"--loss-weight", "0.5"}, {"--weight-decay", "0.01", "--no-bias-decay"},
 	} {
 		args, out := trainArgs(t, dir, flags...)
 		r := succeed(t, args...)
@@ -249,7 +264,9 @@ func TestFlagsMatter(t *testing.T) {
 	args, out := trainArgs(t, dir)
 	succeed(t, args...)
 	want := weightsHash(t, out)
-	for _, flags := range [][]string{{"--loss-scale", "dynamic"}, {"--holdout", "50"}, {"--momentum", "0.9"}} {
+	for _, flags := range [][]string{{"--loss-scale", "dynamic"}, {"--holdout", "50"}, {"--momentum", "0.9"},
+		{"--ema", "0.9"}, {"--early-stop", "3"}, {"--checkpoint-every", "5"}, {"--keep", "2"}, {"--stats", "--metrics", filepath.Join(t.TempDir(), "m")},
+	} {
 		args, out := trainArgs(t, dir, flags...)
 		succeed(t, args...)
 		if hash := weightsHash(t, out); hash != want {
@@ -305,12 +322,15 @@ func TestResume(t *testing.T) {
 	for _, flags := range [][]string{
 		{"--lr", "0.01"}, {"--batch", "16"}, {"--seed", "2"}, {"--precision", "fp32"}, {"--optimizer", "adam"}, {"--momentum", "0.5"},
 		{"--weight-decay", "0.5"}, {"--schedule", "constant"}, {"--loss-scale", "off"}, {"--holdout", "3"}, {"--hidden", "33"}, {"--model", "784-10"},
+		{"--dropout", "0.5"}, {"--warmup", "3"}, {"--ema", "0.5"}, {"--clip-norm", "3"}, {"--accumulate", "2"},
 	} {
 		r := command(t, append([]string{"train", "--resume", "--data", dir, "--out", out}, flags...)...)
 		checkUsageError(t, r, "--resume", flags[1])
 	}
 	r := command(t, "train", "--resume", "--data", datatest.Folder(t, 600, 200, 2), "--out", out)
-	checkUsageError(t, r, "the training images are others than before")
+	checkUsageError(t, r, "the training images are others than those of the checkpoint")
+	r = command(t, "train", "--resume", "--data", dir, "--out", out, "--init", "x")
+	checkUsageError(t, r, "--resume and --init")
 	if weightsHash(t, out) != before {
 		t.Error("the checkpoint has changed")
 	}
@@ -435,7 +455,7 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"--epochs", "-3"}, []string{"--epochs -3"}},
 		{[]string{"--optimizer", "sgdx"}, []string{"--optimizer sgdx", "sgd, adam, adamw"}},
 		{[]string{"--precision", "fp8"}, []string{"--precision fp8", "fp16 or fp32"}},
-		{[]string{"--schedule", "cosine"}, []string{"--schedule cosine", "linear or constant"}},
+		{[]string{"--schedule", "exponential"}, []string{"--schedule exponential", "constant, linear, cosine, onecycle, step"}},
 		{[]string{"--momentum", "1"}, []string{"--momentum 1"}},
 		{[]string{"--momentum", "nan"}, []string{"--momentum NaN"}},
 		{[]string{"--weight-decay", "-1"}, []string{"--weight-decay -1"}},

@@ -1,9 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"math"
 	"os"
+
+	"github.com/google/renameio/v2/maybe"
+
+	"github.com/halfgrad/halfgrad/trainer"
 )
 
 // number is a float that JSON may lack: infinities and NaN are null.
@@ -21,22 +28,48 @@ type (
 	startEvent struct {
 		Event      string `json:"event"` // "start", or "resume" where a run is continued
 		Epoch      int    `json:"epoch"` // epochs done before
-		Steps      int64  `json:"steps"` // batches done before
+		Steps      int64  `json:"steps"` // done before
 		Kernel     string `json:"kernel"`
 		Threads    int    `json:"threads"`
 		Parameters int    `json:"parameters"`
 		settings
 	}
+	scaleEvent struct {
+		Epoch     int     `json:"epoch"`      // from 1
+		Steps     int64   `json:"steps"`      // this one included
+		LossScale float32 `json:"loss_scale"` // for the next step
+	}
 	skipEvent struct {
-		Event     string  `json:"event"` // "skip"
-		Epoch     int     `json:"epoch"` // from 1
-		Steps     int64   `json:"steps"` // batches done, this one included
-		Overflow  string  `json:"overflow"`
-		LossScale float32 `json:"loss_scale"` // for the next batch
+		Event    string `json:"event"` // "skip", or "scale" where the loss scale has grown
+		Overflow string `json:"overflow,omitempty"`
+		scaleEvent
+	}
+	stepEvent struct {
+		Event        string `json:"event"` // "step", see --log-every
+		Loss         number `json:"loss"`
+		LearningRate number `json:"lr"`
+		GradNorm     number `json:"grad_norm,omitempty"` // where it is bounded
+		scaleEvent
+	}
+	layerEvent struct {
+		Event string `json:"event"` // "layer", see --stats and trainer.Statistic
+		Epoch int    `json:"epoch"`
+		Steps int64  `json:"steps"`
+		Layer string `json:"layer"`
+		Kind  string `json:"kind"`
+		Name  string `json:"name,omitempty"`
+		Max   number `json:"max"`
+
+		Zero              float64 `json:"zero"`
+		Subnormal         float64 `json:"subnormal"`
+		Overflow          float64 `json:"overflow"`
+		UnscaledZero      float64 `json:"unscaled_zero"`
+		UnscaledSubnormal float64 `json:"unscaled_subnormal"`
 	}
 	epochEvent struct {
 		Event              string  `json:"event"` // "epoch"
 		Epoch              int     `json:"epoch"` // from 1
+		Steps              int64   `json:"steps"` // done
 		TrainLoss          number  `json:"train_loss"`
 		ValidationLoss     *number `json:"validation_loss,omitempty"`
 		ValidationAccuracy *number `json:"validation_accuracy,omitempty"`
@@ -57,6 +90,14 @@ type (
 	}
 )
 
+// newLayerEvent returns the event for what was found out of a layer after p.
+func newLayerEvent(p trainer.Progress, st trainer.Statistic) layerEvent {
+	return layerEvent{
+		Event: "layer", Epoch: p.Epoch, Steps: p.Steps, Layer: st.Layer, Kind: string(st.Kind), Name: st.Name, Max: number(st.Max),
+		Zero: st.Zero, Subnormal: st.Subnormal, Overflow: st.Overflow, UnscaledZero: st.UnscaledZero, UnscaledSubnormal: st.UnscaledSubnormal,
+	}
+}
+
 // metricsFile takes the events. The zero value drops them.
 type metricsFile struct {
 	file *os.File
@@ -64,17 +105,54 @@ type metricsFile struct {
 }
 
 // openMetrics opens the file for the events of a run; there is none if path is
-// empty. A run that is continued adds to what is there.
-func openMetrics(path string, resume bool) (*metricsFile, error) {
+// empty. A run that is continued adds to what is there of the part before p.
+func openMetrics(path string, resume bool, p trainer.Progress) (*metricsFile, error) {
 	if path == "" {
 		return &metricsFile{}, nil
 	}
-	mode := os.O_TRUNC
 	if resume {
-		mode = os.O_APPEND
+		if err := rewindMetrics(path, p); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+		return &metricsFile{file: f}, err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|mode, 0o644)
+	f, err := os.Create(path)
 	return &metricsFile{file: f}, err
+}
+
+// rewindMetrics takes out of a file what happened after the checkpoint that a run is
+// continued from: it will happen again. If the run was killed, half a line may be there.
+func rewindMetrics(path string, p trainer.Progress) error {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var kept []byte
+	for line := range bytes.Lines(text) {
+		var e struct {
+			Event string
+			Epoch int
+			Steps int64
+		}
+		if json.Unmarshal(line, &e) != nil {
+			continue
+		}
+		done := e.Steps <= p.Steps
+		if e.Event == "epoch" || e.Event == "layer" {
+			done = e.Epoch <= p.Epoch
+		}
+		if done {
+			kept = append(kept, line...)
+		}
+	}
+	if len(kept) == len(text) {
+		return nil
+	}
+	return maybe.WriteFile(path, kept, 0o644)
 }
 
 // add writes an event as a line at once. An error is kept for close.

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/data"
@@ -21,58 +21,62 @@ import (
 )
 
 type trainCmd struct {
-	Model       string   `group:"The network" default:"mlp" help:"mlp, whose hidden layers --hidden tells, or the widths of all layers, such as 784-256-10." placeholder:"MODEL"`
-	Hidden      string   `group:"The network" default:"256" help:"Widths of the hidden layers, separated by commas." placeholder:"N,…"`
-	Precision   string   `group:"The network" default:"fp16" help:"fp16: mixed precision, the point of it all. fp32: the baseline." placeholder:"fp16|fp32"`
-	Epochs      int      `group:"The training" default:"5" help:"Passes over the training images." placeholder:"N"`
-	Batch       int      `group:"The training" default:"128" help:"Images in a step." placeholder:"N"`
-	Optimizer   string   `group:"The training" default:"sgd" help:"sgd (with momentum), adam or adamw." placeholder:"NAME"`
-	LR          *float64 `group:"The training" name:"lr" help:"Learning rate to begin with. Without it, 0.1 for sgd and 0.003 for the others." placeholder:"RATE"`
-	Schedule    string   `group:"The training" default:"linear" help:"Learning rate: linear, falling to zero at the end of the last epoch, or constant." placeholder:"NAME"`
-	Momentum    float64  `group:"The training" default:"0.9" help:"Momentum of sgd." placeholder:"M"`
-	WeightDecay *float64 `group:"The training" help:"Weight decay. Without it, 0.01 for adamw and none for the others." placeholder:"D"`
-	LossScale   string   `group:"The training" help:"dynamic, off, or a number for a static scale. Without it, dynamic for fp16 and off for fp32." placeholder:"SCALE"`
-	Seed        uint64   `group:"The training" default:"1" help:"Seed of the weights, the shuffling and the hold-out." placeholder:"N"`
-	Holdout     *int     `group:"The training" help:"Training images kept for validation, 0 for none. Without it, one in twelve: 5000 of MNIST's." placeholder:"N"`
-	MaxSteps    int64    `group:"The training" help:"Stop after so many batches, even within an epoch." placeholder:"N"`
+	Model  string `group:"The network" default:"mlp" help:"mlp, whose hidden layers --hidden tells, or the widths of all layers, such as 784-256-10." placeholder:"MODEL"`
+	Hidden string `group:"The network" default:"256" help:"Widths of the hidden layers, separated by commas." placeholder:"N,…"`
+	settings
+	Recipe   string `group:"The training" help:"Settings that were found to do well, for all flags that are not given: ${recipes}." placeholder:"NAME"`
+	MaxSteps int64  `group:"The training" help:"Stop after so many steps, even within an epoch." placeholder:"N"`
 
-	dataFlags `group:"Files"`
-	Out       string `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C. One that is there is replaced." placeholder:"DIR"`
-	Resume    bool   `group:"Files" help:"Continue the run whose checkpoint is in --out, with its settings. Only --epochs can be changed."`
-	Metrics   string `group:"Files" help:"Write events as JSON lines." placeholder:"FILE.jsonl"`
+	dataFlags       `group:"Files"`
+	Init            string `group:"Files" help:"Begin with the weights of this checkpoint." placeholder:"FILE"`
+	Out             string `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C, and best.safetensors, that with the highest validation accuracy. Those that are there are replaced." placeholder:"DIR"`
+	CheckpointEvery int64  `group:"Files" help:"Write the checkpoint after every so many steps too." placeholder:"N"`
+	Keep            int    `group:"Files" help:"Keep the checkpoints of the last N epochs too, as epoch-0001.safetensors and so on." placeholder:"N"`
+	Resume          bool   `group:"Files" help:"Continue the run whose checkpoint is in --out, with its settings. Only --epochs can be changed."`
+	Metrics         string `group:"Files" help:"Write events as JSON lines, for 'halfgrad plot'." placeholder:"FILE.jsonl"`
+	LogEvery        int64  `group:"Files" help:"One of the events every N steps: loss, learning rate, loss scale." placeholder:"N"`
+	Stats           bool   `group:"Files" help:"And after every epoch, what fp16 would lose of each layer's values and gradients, as 'halfgrad inspect' shows it."`
 
 	Threads int    `group:"The machine (never changes the result)" help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `group:"The machine (never changes the result)" default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
+
+	InjectOverflow steps `group:"Testing" help:"Make the gradients of these steps infinite, counted from 0, such as 100, 100-102 or 100-." placeholder:"STEPS"`
 }
 
-// checkpointName is the file in --out.
-const checkpointName = "checkpoint.safetensors"
+// The files in --out.
+const (
+	checkpointName = "checkpoint.safetensors"
+	bestName       = "best.safetensors"
+)
 
 // session is a run of the train command under way.
 type session struct {
 	*trainCmd
 	*env
-	settings settings
-	images   *data.MNIST
-	train    *data.Loader
-	val      data.Dataset // nil without a hold-out
-	test     data.Dataset
-	engine   *kernels.Engine
-	model    *nn.Sequential
-	trainer  *trainer.Trainer
-	metrics  *metricsFile
+	images  *data.MNIST
+	fitted  data.Dataset // the training images without the hold-out
+	train   *data.Loader
+	val     data.Dataset // nil without a hold-out
+	test    data.Dataset
+	engine  *kernels.Engine
+	model   *nn.Sequential
+	scaler  *lossscale.Scaler
+	trainer *trainer.Trainer
+	metrics *metricsFile
+	bar     *bar
+	stale   bool // whether files of an earlier run may be in --out
 }
 
 func (c *trainCmd) Run(ctx context.Context, e *env) error {
-	s := &session{trainCmd: c, env: e}
+	s := &session{trainCmd: c, env: e, stale: !c.Resume}
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	metrics, err := openMetrics(c.Metrics, c.Resume)
+	metrics, err := openMetrics(c.Metrics, c.Resume, s.trainer.Progress())
 	if err != nil {
 		return usageError{fmt.Errorf("--metrics: %w", err)}
 	}
-	s.metrics = metrics
+	s.metrics, s.bar = metrics, newBar(s)
 	err = s.run(ctx)
 	if closing := metrics.close(); closing != nil {
 		err = errors.Join(err, fmt.Errorf("--metrics: %w", closing))
@@ -90,8 +94,13 @@ func (s *session) prepare(ctx context.Context) (err error) {
 	} else if err := s.fresh(); err != nil {
 		return usageError{err}
 	}
-	if s.MaxSteps < 0 {
-		return usagef("--max-steps %d: want 1 or more, or 0 for no limit", s.MaxSteps)
+	for _, f := range []struct {
+		flag  string
+		value int64
+	}{{"max-steps", s.MaxSteps}, {"checkpoint-every", s.CheckpointEvery}, {"keep", int64(s.Keep)}, {"log-every", s.LogEvery}} {
+		if f.value < 0 {
+			return usagef("--%s %d: want 1 or more, or 0 for none", f.flag, f.value)
+		}
 	}
 	if s.engine, err = newEngine(s.Kernel, s.Threads); err != nil {
 		return err
@@ -108,45 +117,54 @@ func (s *session) prepare(ctx context.Context) (err error) {
 	return s.build(saved)
 }
 
-// fresh takes the settings from the flags.
+// fresh completes the settings that the flags give.
 func (s *session) fresh() error {
+	if s.Recipe != "" {
+		apply, ok := recipes[s.Recipe]
+		if !ok {
+			return fmt.Errorf("--recipe %s: want one of %s", s.Recipe, recipeNames())
+		}
+		given := *s.trainCmd
+		apply(s.trainCmd)
+		copyGiven(&s.settings, &given.settings, s.explicit)
+		if s.explicit["hidden"] || s.explicit["model"] {
+			s.Hidden, s.Model = given.Hidden, given.Model
+		}
+	}
 	hidden, whole, err := parseModel(s.Model, s.Hidden, s.explicit["hidden"])
 	if err != nil {
 		return err
 	}
-	s.settings = settings{
-		Widths: hidden, Precision: s.Precision, Epochs: s.Epochs, Batch: s.Batch, Optimizer: s.Optimizer,
-		Schedule: s.Schedule, Momentum: s.Momentum, LossScale: s.LossScale, Seed: s.Seed,
-		LR: or(s.LR, 0.003), WeightDecay: or(s.WeightDecay, 0), Holdout: or(s.Holdout, 0),
-	}
+	s.Widths = hidden
 	if !whole { // the images tell the ends
-		s.settings.Widths = append([]int{1}, append(hidden, 1)...)
+		s.Widths = append([]int{1}, append(hidden, 1)...)
 	}
-	if s.LR == nil && s.Optimizer == "sgd" {
-		s.settings.LR = 0.1
+	if s.LR == 0 && !s.explicit["lr"] {
+		s.LR = map[string]float64{"sgd": 0.1}[s.Optimizer]
+		if s.LR == 0 {
+			s.LR = 0.003
+		}
 	}
-	if s.WeightDecay == nil && s.Optimizer == "adamw" {
-		s.settings.WeightDecay = 0.01
+	if s.WeightDecay == 0 && !s.explicit["weight-decay"] && s.Optimizer == "adamw" {
+		s.WeightDecay = 0.01
 	}
 	if s.LossScale == "" {
-		s.settings.LossScale = "dynamic"
+		s.LossScale = "dynamic"
 		if s.Precision == "fp32" {
-			s.settings.LossScale = "off"
+			s.LossScale = "off"
 		}
 	}
 	return s.settings.check()
 }
 
-func or[T any](p *T, otherwise T) T {
-	if p == nil {
-		return otherwise
-	}
-	return *p
-}
-
 // continued takes the settings from the checkpoint. Flags that were given must
 // agree with them.
 func (s *session) continued() (*checkpoint.File, error) {
+	for _, flag := range []string{"init", "recipe"} {
+		if s.explicit[flag] {
+			return nil, fmt.Errorf("--resume and --%s: want one of them", flag)
+		}
+	}
 	path := filepath.Join(s.Out, checkpointName)
 	f, err := checkpoint.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -155,12 +173,12 @@ func (s *session) continued() (*checkpoint.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.settings, err = loadSettings(path, f); err != nil {
+	saved, err := loadSettings(path, f)
+	if err != nil {
 		return nil, err
 	}
-	saved := &s.settings
-	if s.explicit["epochs"] {
-		saved.Epochs = s.Epochs
+	if err := checkResumable(path, f); err != nil {
+		return nil, err
 	}
 	if s.explicit["model"] || s.explicit["hidden"] {
 		widths, whole, err := parseModel(s.Model, s.Hidden, s.explicit["hidden"])
@@ -170,34 +188,26 @@ func (s *session) continued() (*checkpoint.File, error) {
 		if !whole {
 			widths = append([]int{saved.Widths[0]}, append(widths, saved.Widths[len(saved.Widths)-1])...)
 		}
-		if asked := (settings{Widths: widths}).network(); asked != saved.network() {
-			return nil, fmt.Errorf("--resume: the checkpoint is of a network %s, not %s", saved.network(), asked)
+		if network := (settings{Widths: widths}).network(); network != saved.network() {
+			return nil, fmt.Errorf("--resume: the checkpoint is of a network %s, not %s", saved.network(), network)
 		}
 	}
-	for _, flag := range []struct {
-		name         string
-		given, saved any
-	}{
-		{"precision", s.Precision, saved.Precision},
-		{"batch", s.Batch, saved.Batch},
-		{"optimizer", s.Optimizer, saved.Optimizer},
-		{"lr", or(s.LR, 0), saved.LR},
-		{"schedule", s.Schedule, saved.Schedule},
-		{"momentum", s.Momentum, saved.Momentum},
-		{"weight-decay", or(s.WeightDecay, 0), saved.WeightDecay},
-		{"loss-scale", s.LossScale, saved.LossScale},
-		{"seed", s.Seed, saved.Seed},
-		{"holdout", or(s.Holdout, 0), saved.Holdout},
-	} {
-		if s.explicit[flag.name] && flag.given != flag.saved {
-			return nil, fmt.Errorf("--resume: --%s is %v in the checkpoint, not %v, and cannot be changed", flag.name, flag.saved, flag.given)
+	asked := saved
+	copyGiven(&asked, &s.settings, s.explicit)
+	next, stop := iter.Pull(flags(&asked))
+	defer stop()
+	for f := range flags(&saved) {
+		if given, _ := next(); f.name != "epochs" && !given.value.Equal(f.value) {
+			return nil, fmt.Errorf("--resume: --%s is %v in the checkpoint, not %v, and cannot be changed", f.name, f.value, given.value)
 		}
 	}
-	return f, saved.check()
+	s.settings = asked
+	return f, asked.check()
 }
 
 // checkFolder makes the folder dir and sees whether files can be made in it,
-// lest that be found out after an hour.
+// lest that be found out after an hour. It removes the halves of files that a run
+// left which was killed while it wrote them.
 func checkFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -206,7 +216,14 @@ func checkFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	for _, pattern := range []string{".halfgrad-*", ".*.safetensors[0-9]*"} {
+		halves, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, path := range halves {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return err
 }
 
 // fitToData completes the settings by what the images tell, or checks that the
@@ -218,28 +235,30 @@ func (s *session) fitToData() error {
 	widths := s.settings.Widths
 	switch ends := [2]int{widths[0], widths[len(widths)-1]}; {
 	case s.Resume && (mean != s.settings.Mean || std != s.settings.Std):
-		return fmt.Errorf("--resume: the training images are others than before: mean %v and deviation %v of the pixels, not %v and %v",
+		return fmt.Errorf("the training images are others than those of the checkpoint: mean %v and deviation %v of the pixels, not %v and %v",
 			mean, std, s.settings.Mean, s.settings.Std)
-	case !s.Resume && s.Model == "mlp":
+	case !s.Resume && !strings.Contains(s.Model, "-"):
 		widths[0], widths[len(widths)-1] = features, train.Classes
 	case ends != [2]int{features, train.Classes}:
 		return fmt.Errorf("a network %s for images of %d×%d in %d classes: want one from %d to %d", s.settings.network(), train.H, train.W, train.Classes, features, train.Classes)
 	}
 	s.settings.Mean, s.settings.Std = mean, std
-	if !s.Resume && s.Holdout == nil {
+	if !s.Resume && !s.explicit["holdout"] {
 		s.settings.Holdout = train.N / 12
 	}
 	images := train.Standardized(mean, std)
-	fitted := images
+	s.fitted = images
 	if s.settings.Holdout > 0 {
 		var err error
-		if fitted, s.val, err = data.Split(images, s.settings.Holdout, s.settings.Seed); err != nil {
+		if s.fitted, s.val, err = data.Split(images, s.settings.Holdout, s.settings.Seed); err != nil {
 			return fmt.Errorf("--holdout %d: there are %d training images: want fewer held out", s.settings.Holdout, train.N)
 		}
+	} else if s.EarlyStop > 0 {
+		return fmt.Errorf("--early-stop %d and --holdout 0: want images to validate with", s.EarlyStop)
 	}
 	s.test = s.images.Test.Standardized(mean, std)
 	var err error
-	s.train, err = data.NewLoader(fitted, data.LoaderConfig{
+	s.train, err = data.NewLoader(s.fitted, data.LoaderConfig{
 		BatchSize: s.settings.Batch, DType: s.settings.dtype(), Shuffle: true, Seed: s.settings.Seed,
 		Engine: s.engine, Ahead: s.engine.Threads() > 1 && s.settings.Batch*features >= data.AheadFrom,
 	})
@@ -248,22 +267,34 @@ func (s *session) fitToData() error {
 
 // build makes the trainer, and puts it where saved left off.
 func (s *session) build(saved *checkpoint.File) error {
-	s.model = nn.NewMLP(nn.NewRand(s.settings.Seed), s.settings.Widths...)
+	s.model = s.newModel(nn.NewRand(s.Seed))
+	if s.Init != "" {
+		f, err := checkpoint.Read(s.Init)
+		if err == nil {
+			err = trainer.LoadWeights(s.model, f)
+		}
+		if err != nil {
+			return usageError{fmt.Errorf("--init %s: %w", s.Init, err)}
+		}
+	}
 	scaling, err := s.settings.scaling()
 	if err != nil {
 		return usageError{err}
 	}
-	scaler, err := lossscale.New(scaling)
-	if err != nil {
+	if s.scaler, err = lossscale.New(scaling); err != nil {
 		return usageError{err}
 	}
 	optimizer, err := s.settings.newOptimizer(trainer.Params(s.model, s.settings.dtype()))
 	if err != nil {
 		return usageError{err}
 	}
+	epoch := (s.train.Batches()-1)/s.Accumulate + 1 // steps
 	s.trainer, err = trainer.New(trainer.Config{
-		Engine: s.engine, Model: s.model, Optimizer: optimizer, Scaler: scaler, Precision: s.settings.dtype(),
-		Schedule: s.settings.schedule(int64(s.settings.Epochs) * int64(s.train.Batches())),
+		Engine: s.engine, Model: s.model, Optimizer: optimizer, Scaler: s.scaler, Precision: s.dtype(),
+		Schedule:  s.schedule(int64(epoch)),
+		Smoothing: s.Smoothing, LossWeight: s.LossWeight, Average: s.EMA,
+		Clip:       trainer.Clip{Norm: s.ClipNorm, Value: s.ClipValue},
+		OnGradient: s.InjectOverflow.inject(),
 	})
 	if err != nil || saved == nil {
 		return err
@@ -278,28 +309,20 @@ func (s *session) build(saved *checkpoint.File) error {
 func (s *session) run(ctx context.Context) error {
 	s.announce()
 	start := time.Now()
-	bar := s.newBar()
 	err := s.trainer.Fit(ctx, trainer.FitConfig{
-		Train: s.train, Validation: s.val, Epochs: s.settings.Epochs, MaxSteps: s.MaxSteps,
-		OnStep: func(e trainer.StepEvent) {
-			bar.step(e)
-			if e.Skipped {
-				s.metrics.add(skipEvent{Event: "skip", Epoch: e.Epoch, Steps: e.Steps, Overflow: e.Overflow, LossScale: e.Scale.New})
-			}
-		},
-		OnEpoch: func(e trainer.EpochEvent) error {
-			bar.clear()
-			return s.epochDone(ctx, e)
-		},
+		Train: s.train, Validation: s.val, Accumulate: s.Accumulate,
+		Epochs: s.Epochs, MaxSteps: s.MaxSteps, Patience: s.EarlyStop,
+		OnStep:  s.stepDone,
+		OnEpoch: func(e trainer.EpochEvent) error { return s.epochDone(ctx, e) },
 	})
-	bar.clear()
+	s.bar.clear()
 	if ctx.Err() != nil {
 		return s.interrupted(ctx.Err())
 	}
 	if err != nil {
 		return err // a checkpoint of the last epoch is there
 	}
-	if err := s.save(); err != nil {
+	if err := s.save(checkpointName); err != nil {
 		return err
 	}
 	m, err := s.trainer.Evaluate(ctx, s.test)
@@ -309,6 +332,9 @@ func (s *session) run(ctx context.Context) error {
 	p, hash := s.trainer.Progress(), trainer.WeightsSHA256(s.model)
 	accuracy, loss := number(m.Accuracy()), number(m.Loss)
 	s.metrics.add(doneEvent{Event: "done", Epochs: p.Epoch, Steps: p.Steps, SkippedSteps: p.Skipped, TestAccuracy: &accuracy, TestLoss: &loss, WeightsSHA256: hash})
+	if s.EarlyStop > 0 && p.Epoch-p.BestEpoch >= s.EarlyStop {
+		fmt.Fprintf(s.stdout, "stopped  early: no validation accuracy above that of epoch %d, %.4f, in %d epochs\n", p.BestEpoch, p.Best, s.EarlyStop)
+	}
 	fmt.Fprintf(s.stdout, "saved %s, weights sha256 %s\n", filepath.Join(s.Out, checkpointName), hash)
 	fmt.Fprintf(s.stdout, "test accuracy %.4f (%d of %d images) after %d epochs, in %.1f s\n", m.Accuracy(), m.Correct, m.Samples, p.Epoch, time.Since(start).Seconds())
 	return nil
@@ -333,25 +359,57 @@ func (s *session) announce() {
 	if c.Optimizer == "sgd" {
 		optimizer += fmt.Sprintf(", momentum %g", c.Momentum)
 	}
-	if c.WeightDecay > 0 {
-		optimizer += fmt.Sprintf(", weight decay %g", c.WeightDecay)
+	for _, option := range []struct {
+		what  string
+		value float64
+	}{
+		{"warm-up", float64(c.Warmup)}, {"weight decay", c.WeightDecay}, {"dropout", c.Dropout}, {"input dropout", c.InputDropout},
+		{"label smoothing", c.Smoothing}, {"clipped to norm", c.ClipNorm}, {"clipped to", c.ClipValue}, {"averaged by", c.EMA},
+	} {
+		if option.value > 0 {
+			optimizer += fmt.Sprintf(", %s %g", option.what, option.value)
+		}
 	}
-	fmt.Fprintf(s.stdout, "training %s, batch %d, %d epochs, loss scale %s, seed %d\n", optimizer, c.Batch, c.Epochs, c.LossScale, c.Seed)
+	batch := fmt.Sprint(c.Batch)
+	if c.Accumulate > 1 {
+		batch += fmt.Sprintf(" × %d", c.Accumulate)
+	}
+	fmt.Fprintf(s.stdout, "training %s, batch %s, %d epochs, loss scale %s, seed %d\n", optimizer, batch, c.Epochs, c.LossScale, c.Seed)
 	if s.Resume {
 		fmt.Fprintf(s.stdout, "resumed  after %d epochs and %d batches\n", p.Epoch, p.Batch)
 	}
 }
 
-// epochDone saves and reports an epoch.
-func (s *session) epochDone(ctx context.Context, e trainer.EpochEvent) error {
-	if err := s.save(); err != nil {
-		return err
+// stepDone reports a step, and saves after some.
+func (s *session) stepDone(e trainer.StepEvent) error {
+	s.bar.step(e)
+	scale := scaleEvent{Epoch: e.Epoch, Steps: e.Steps, LossScale: e.Scale.New}
+	if e.Skipped {
+		s.metrics.add(skipEvent{Event: "skip", Overflow: e.Overflow, scaleEvent: scale})
+	} else if e.Scale.New != e.Scale.Old {
+		s.metrics.add(skipEvent{Event: "scale", scaleEvent: scale})
 	}
+	if s.LogEvery > 0 && e.Steps%s.LogEvery == 0 {
+		s.metrics.add(stepEvent{
+			Event: "step", scaleEvent: scale, Loss: number(e.Loss), LearningRate: number(e.LearningRate), GradNorm: number(e.GradNorm),
+		})
+	}
+	if s.CheckpointEvery > 0 && e.Steps%s.CheckpointEvery == 0 {
+		return s.save(checkpointName)
+	}
+	return nil
+}
+
+// epochDone reports and saves an epoch. The events come first: those that the
+// checkpoint knows nothing of are dropped when the run is continued.
+func (s *session) epochDone(ctx context.Context, e trainer.EpochEvent) error {
+	s.bar.epoch(e)
+	p := s.trainer.Progress()
 	event := epochEvent{
-		Event: "epoch", Epoch: e.Epoch, TrainLoss: number(e.TrainLoss), LossScale: e.LossScale,
+		Event: "epoch", Epoch: e.Epoch, Steps: p.Steps, TrainLoss: number(e.TrainLoss), LossScale: e.LossScale,
 		SkippedSteps: e.Skipped, LearningRate: number(e.LearningRate), ImagesPerSec: number(math.Round(e.ImagesPerSec)),
 	}
-	line := fmt.Sprintf("epoch %*d/%d  loss %.4f", len(fmt.Sprint(s.settings.Epochs)), e.Epoch, s.settings.Epochs, e.TrainLoss)
+	line := fmt.Sprintf("epoch %*d/%d  loss %.4f", len(fmt.Sprint(s.Epochs)), e.Epoch, s.Epochs, e.TrainLoss)
 	if s.val != nil {
 		loss, accuracy := number(e.Validation.Loss), number(e.Validation.Accuracy())
 		event.ValidationLoss, event.ValidationAccuracy = &loss, &accuracy
@@ -366,11 +424,66 @@ func (s *session) epochDone(ctx context.Context, e trainer.EpochEvent) error {
 		event.TestAccuracy = number(m.Accuracy())
 		s.metrics.add(event)
 	}
+	if s.Stats {
+		if err := s.statistics(); err != nil {
+			return err
+		}
+	}
+	if e.Best {
+		if err := s.save(bestName); err != nil {
+			return err
+		}
+	}
+	if s.Keep > 0 {
+		if err := s.save(fmt.Sprintf(epochName, e.Epoch)); err != nil {
+			return err
+		}
+		if err := s.prune(e.Epoch); err != nil {
+			return err
+		}
+	}
+	return s.save(checkpointName)
+}
+
+// statistics adds what fp16 would lose of each layer to the events.
+func (s *session) statistics() error {
+	all, err := inspect(s.trainer, s.fitted)
+	if err != nil {
+		return err
+	}
+	for _, st := range all {
+		s.metrics.add(newLayerEvent(s.trainer.Progress(), st))
+	}
 	return nil
 }
 
-// save writes the checkpoint.
-func (s *session) save() error {
+// epochName is the name of the checkpoint of an epoch.
+const epochName = "epoch-%04d.safetensors"
+
+// prune removes the checkpoints of epochs before the last so many, and after the one
+// that was just done.
+func (s *session) prune(epoch int) error {
+	files, err := filepath.Glob(filepath.Join(s.Out, "epoch-*.safetensors"))
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		var n int
+		if _, err := fmt.Sscanf(filepath.Base(path), epochName, &n); err != nil || fmt.Sprintf(epochName, n) != filepath.Base(path) {
+			continue // somebody else's
+		}
+		if n <= epoch-s.Keep || n > epoch {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// save writes a checkpoint. The first one of a new run takes the place of all that an
+// earlier one left.
+func (s *session) save(name string) error {
 	f, err := s.trainer.Checkpoint()
 	if err != nil {
 		return err
@@ -378,12 +491,18 @@ func (s *session) save() error {
 	if err := s.settings.save(f); err != nil {
 		return err
 	}
-	return checkpoint.Write(filepath.Join(s.Out, checkpointName), f)
+	if s.stale && name != bestName {
+		if err := os.Remove(filepath.Join(s.Out, bestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	s.stale = false
+	return checkpoint.Write(filepath.Join(s.Out, name), f)
 }
 
 // interrupted saves what there is after Ctrl-C and says how to go on.
 func (s *session) interrupted(cause error) error {
-	if err := s.save(); err != nil {
+	if err := s.save(checkpointName); err != nil {
 		return err
 	}
 	p := s.trainer.Progress()
@@ -400,34 +519,3 @@ type interruptedError struct {
 
 func (e *interruptedError) Error() string { return e.text }
 func (e *interruptedError) Unwrap() error { return e.cause }
-
-// bar is the progress bar of an epoch on a terminal; off one it does nothing.
-type bar struct {
-	session *session
-	bar     *progressbar.ProgressBar
-}
-
-func (s *session) newBar() *bar { return &bar{session: s} }
-
-func (b *bar) step(e trainer.StepEvent) {
-	if !b.session.terminal {
-		return
-	}
-	if b.bar == nil {
-		total := b.session.images.Train.N - b.session.settings.Holdout
-		b.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(b.session.stderr),
-			progressbar.OptionSetWidth(30), progressbar.OptionShowIts(), progressbar.OptionSetItsString("images"),
-			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetDescription(fmt.Sprintf("epoch %d/%d", e.Epoch, b.session.settings.Epochs)))
-	}
-	b.bar.Add(e.Samples)
-}
-
-// clear removes the bar; the next step begins another.
-func (b *bar) clear() {
-	if b.bar != nil {
-		b.bar.Clear()
-		b.bar = nil
-	}
-}

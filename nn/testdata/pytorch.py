@@ -50,4 +50,14 @@ for row, label in [([1000.0, 0.0, -1000.0], 0), ([1000.0, 0.0, -1000.0], 1), ([0
     l.backward()
     ce.append({"logits": row, "label": label, "loss": l.item(), "grad": flat(t.grad)})
 out["cross_entropy"] = ce
+
+# Label smoothing, over a batch.
+smooth = []
+for smoothing in [0.0, 0.1, 0.5]:
+    t = (grid(4, 5) * 8).requires_grad_(True)
+    labels = torch.tensor([0, 4, 2, 2])
+    l = torch.nn.functional.cross_entropy(t, labels, label_smoothing=smoothing)
+    l.backward()
+    smooth.append({"smoothing": smoothing, "logits": flat(t), "labels": labels.tolist(), "loss": l.item(), "grad": flat(t.grad)})
+out["smooth"] = smooth
 json.dump(out, open("pytorch.json", "w"), separators=(",", ":"))

@@ -36,4 +36,16 @@ for name, (cls, kwargs) in CASES.items():
         opt.step()
         weights.append(w.detach().tolist())
     out["cases"][name] = weights
+
+# Parameter groups: the first four elements are a parameter with all options, the
+# last three a bias with half of the learning rate and no decay.
+out["groups"] = {}
+for name in ["sgd momentum decay", "sgd nesterov decay", "adam decay", "adamw decay"]:
+    cls, kwargs = CASES[name]
+    w, b = start[:4].clone().requires_grad_(True), start[4:].clone().requires_grad_(True)
+    opt = cls([{"params": [w]}, {"params": [b], "lr": kwargs["lr"] / 2, "weight_decay": 0.0}], **kwargs)
+    for g in grads:
+        w.grad, b.grad = g[:4].clone(), g[4:].clone()
+        opt.step()
+    out["groups"][name] = w.detach().tolist() + b.detach().tolist()
 json.dump(out, open("pytorch.json", "w"), separators=(",", ":"))

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2/maybe"
+
+	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/interchange"
+	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+type exportCmd struct {
+	Checkpoint string `required:"" help:"Checkpoint that halfgrad train or import wrote, or its folder." placeholder:"FILE"`
+	Format     string `required:"" help:"safetensors: a state dict of PyTorch's torch.nn.Sequential. onnx: a model for inference, of pixels from 0 to 1." placeholder:"safetensors|onnx"`
+	DType      string `name:"dtype" help:"fp32 or fp16. Without it, fp32 for safetensors, with which nothing is lost, and the precision of the run for onnx, which then computes what halfgrad does." placeholder:"fp16|fp32"`
+	Out        string `help:"The file to write; one that is there is replaced. Without it, model.safetensors or model.onnx beside the checkpoint." placeholder:"FILE"`
+}
+
+func (c *exportCmd) Run(e *env) error {
+	path := checkpointPath(c.Checkpoint)
+	f, err := checkpoint.Read(path)
+	if err != nil {
+		return usageError{err}
+	}
+	s, err := loadSettings(path, f)
+	if err != nil {
+		return usageError{err}
+	}
+	model, err := s.restored(f)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Format != "safetensors" && c.Format != "onnx" {
+		return usagef("--format %s: want safetensors or onnx", c.Format)
+	}
+	dtype := tensor.F32
+	if c.Format == "onnx" {
+		dtype = s.dtype()
+	}
+	if c.DType != "" {
+		if dtype, err = tensor.ParseDType(c.DType); err != nil {
+			return usagef("--dtype %s: want fp16 or fp32", c.DType)
+		}
+	}
+	out := c.Out
+	if out == "" {
+		out = filepath.Join(filepath.Dir(path), "model."+c.Format)
+	}
+	if there, err := checkpoint.Read(out); err == nil && there.Metadata[settingsKey] != "" {
+		return usagef("--out %s is a checkpoint of halfgrad: want another file", out)
+	}
+	if i, err := os.Stat(out); err == nil && i.IsDir() {
+		return usagef("--out %s is a folder: want a file", out)
+	}
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return usageError{fmt.Errorf("--out: %w", err)}
+	}
+	if err := export(out, c.Format, model, dtype, s, s.exported(f)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "wrote %s: a network %s, its weights in %v\n", out, s.network(), dtype)
+	return err
+}
+
+// export writes the file path. What is wrong with the weights is the user's to know.
+func export(path, format string, model *nn.Sequential, dtype tensor.DType, s settings, metadata map[string]string) error {
+	if format == "onnx" {
+		b, err := interchange.ONNX(model, interchange.ONNXConfig{Precision: dtype, Mean: s.Mean, Std: s.Std, Metadata: metadata})
+		if err != nil {
+			return usageError{err}
+		}
+		return maybe.WriteFile(path, b, 0o644)
+	}
+	f, err := interchange.StateDict(model, dtype)
+	if err != nil {
+		return usageError{err}
+	}
+	maps.Copy(f.Metadata, metadata)
+	return checkpoint.Write(path, f)
+}
+
+// What an exported file's metadata tells of the network: it is for pixels from 0 to 1,
+// less the mean, divided by the deviation.
+const (
+	meanKey      = "pixel_mean"
+	stdKey       = "pixel_std"
+	precisionKey = "precision"
+)
+
+// exported returns the metadata of a file made of the checkpoint f.
+func (s settings) exported(f *checkpoint.File) map[string]string {
+	metadata := map[string]string{
+		"producer": "halfgrad", precisionKey: s.Precision, meanKey: fmt.Sprint(s.Mean), stdKey: fmt.Sprint(s.Std),
+	}
+	if _, ok := f.Metadata[importKey]; !ok { // trained here
+		metadata["settings"] = f.Metadata[settingsKey]
+	}
+	return metadata
+}

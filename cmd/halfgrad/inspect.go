@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/tensor"
+	"github.com/halfgrad/halfgrad/trainer"
+)
+
+type inspectCmd struct {
+	Checkpoint string `required:"" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
+	dataFlags
+	Threads int    `help:"Threads; without it, all cores." placeholder:"N"`
+	Kernel  string `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
+	JSON    bool   `help:"Print a JSON line for each row."`
+}
+
+// Help is what --help says beyond the flags.
+func (inspectCmd) Help() string {
+	return `Takes a batch of training images through the network and back in fp32, where nothing is lost, and shows for each layer how
+its values and their gradients fit into fp16: the largest, and the shares of those that round to zero, to a subnormal (of less
+than 11 bits) or to an infinity, at the checkpoint's loss scale and with none. It is what the loss scale is for.`
+}
+
+func (c *inspectCmd) Run(ctx context.Context, e *env) error {
+	path := checkpointPath(c.Checkpoint)
+	s := &session{trainCmd: &trainCmd{Resume: true, Out: filepath.Dir(path), dataFlags: c.dataFlags}, env: e}
+	saved, err := checkpoint.Read(path)
+	if err == nil {
+		s.settings, err = loadSettings(path, saved)
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	if s.engine, err = newEngine(c.Kernel, c.Threads); err != nil {
+		return err
+	}
+	if s.images, err = s.load(ctx, e); err != nil {
+		return err
+	}
+	if err := s.fitToData(); err != nil {
+		return usageError{err}
+	}
+	if err := s.build(saved); err != nil {
+		return err
+	}
+	all, err := inspect(s.trainer, s.fitted)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		out := json.NewEncoder(e.stdout)
+		p := s.trainer.Progress()
+		for _, st := range all {
+			if err := out.Encode(newLayerEvent(p, st)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(e.stdout, "of %d images, at a loss scale of %v\n\n", inspectBatch, s.scaler.Scale())
+	fmt.Fprintln(w, "layer\twhat\tnot zero\tlargest\tlost\tsubnormal\toverflow\tunscaled: lost\tsubnormal\t")
+	percent := func(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
+	for _, st := range all {
+		what := string(st.Kind)
+		if st.Name != "" {
+			what = "gradient of " + st.Name
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%.2g\t%s\t%s\t%s\t%s\t%s\t\n", st.Layer, what, st.Values, st.Max,
+			percent(st.Zero), percent(st.Subnormal), percent(st.Overflow), percent(st.UnscaledZero), percent(st.UnscaledSubnormal))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(e.stdout, "\nGradients of weights are shown for comparison: they are never rounded to fp16.")
+	return err
+}
+
+// inspectBatch is the number of images, at most, that an inspection takes.
+const inspectBatch = 512
+
+// inspect inspects the first images of a data set.
+func inspect(t *trainer.Trainer, ds data.Dataset) ([]trainer.Statistic, error) {
+	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: inspectBatch, DType: tensor.F32})
+	if err != nil {
+		return nil, err
+	}
+	b, _ := loader.Next()
+	return t.Inspect(b)
+}
