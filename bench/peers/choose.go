@@ -101,8 +101,10 @@ type candidate struct {
 	best     float64 // ns
 }
 
-// trials is how often each candidate is measured.
-const trials = 7
+const (
+	trials    = 15   // how often each candidate is measured
+	advantage = 1.05 // how much faster one must be to be preferred: less may be chance
+)
 
 // choose returns how a library is used. If by itself it is well prepared for a machine of
 // a level, it is left alone. Otherwise all settings for which such a machine has the
@@ -161,8 +163,8 @@ func choose(ctx context.Context, machine string, settings []setting, launch func
 			best = c
 		}
 	}
-	if best == first {
-		return choice{note: note + fmt.Sprintf(", and none of %d other settings is faster", len(candidates)-1)}, nil
+	if first.best < advantage*best.best {
+		return choice{note: note + fmt.Sprintf(", and none of %d other settings is faster by 5 %%", len(candidates)-1)}, nil
 	}
 	return choice{strings.Fields(best.settings), note + fmt.Sprintf(", in a short race %.2f times as long as with %s, which is used", first.best/best.best, best.settings)}, nil
 }

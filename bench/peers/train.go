@@ -141,7 +141,7 @@ func pyTorchTrainer(at place, python, precision string, cfg bench.TrainConfig, s
 
 // chooseTrainer returns how PyTorch trains best, with 64 images a step.
 func chooseTrainer(ctx context.Context, at place, python, precision string, cfg bench.TrainConfig, cpus []int) (choice, error) {
-	cfg.Batch, cfg.Images = 64, 1024
+	cfg.Batch, cfg.Images, cfg.Precision = 64, 1024, tensor.F32
 	folder, err := os.MkdirTemp("", "halfgrad-peers-")
 	if err != nil {
 		return choice{}, fmt.Errorf("peers: %w", err)
