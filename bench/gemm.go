@@ -44,6 +44,9 @@ func ParseShape(s string) (Shape, error) {
 // String returns the shape in the form that [ParseShape] reads.
 func (s Shape) String() string { return fmt.Sprintf("%dx%dx%d", s.M, s.N, s.K) }
 
+// FLOPs returns the floating-point operations of the product.
+func (s Shape) FLOPs() float64 { return 2 * float64(s.M) * float64(s.N) * float64(s.K) }
+
 // GemmResult says how fast a product ran.
 type GemmResult struct {
 	M               int     `json:"m"`
@@ -88,7 +91,7 @@ func Gemm(ctx context.Context, e *kernels.Engine, shape Shape, dtype tensor.DTyp
 		start = time.Now()
 	}
 
-	flops := 2 * float64(shape.M) * float64(shape.N) * float64(shape.K)
+	flops := shape.FLOPs()
 	var times, peaks, ratios []float64
 	for start := time.Now(); len(times) < minRepetitions || time.Since(start) < minDuration; {
 		if err := ctx.Err(); err != nil {

@@ -28,6 +28,7 @@ type TrainConfig struct {
 	Images    int          // to choose from, about: whole batches
 	Optimizer string       // "sgd", with momentum, "adam" or "adamw"
 	Precision tensor.DType // fp16, with dynamic loss scaling, or fp32
+	Scale     float32      // of the loss at first, 0 for lossscale.Default's
 }
 
 // TrainResult says how fast training steps are.
@@ -227,6 +228,9 @@ func NewTrainee(e *kernels.Engine, cfg TrainConfig, profile *nn.Profile) (*Train
 	}
 	model := nn.NewMLP(nn.NewRand(1), cfg.Widths...)
 	scaling := lossscale.Default()
+	if cfg.Scale != 0 {
+		scaling.Initial = cfg.Scale
+	}
 	if cfg.Precision == tensor.F32 {
 		scaling.Mode = lossscale.Off
 	}

@@ -39,6 +39,45 @@ type Bytes interface {
 	Values() *[256]float32
 }
 
+// Random is [Bytes] of which a [Loader] that shuffles deals out a random variant of each
+// sample, another one in every epoch.
+type Random interface {
+	Bytes
+
+	// Draw sets dst, whose length is Features, to a variant of sample i, which r decides,
+	// a number with 64 random bits, and returns its label.
+	Draw(dst []byte, i int, r uint64) (label int)
+}
+
+// Shift returns ds, images of h rows of w bytes, as [Random]: each is moved by −by to by
+// pixels down, and across, all as likely, and 0 bytes move in from the sides. It panics
+// if the images are of another size, or by is negative.
+func Shift(ds Bytes, h, w, by int) Random {
+	if h < 1 || w < 1 || h*w != ds.Features() || by < 0 {
+		panic(fmt.Sprintf("data: Shift: images of %d×%d by %d pixels, and %d features", h, w, by, ds.Features()))
+	}
+	return &shifted{ds, h, w, by}
+}
+
+type shifted struct {
+	Bytes
+	h, w, by int
+}
+
+func (s *shifted) Draw(dst []byte, i int, r uint64) int {
+	src, label := s.Raw(i)
+	choices := uint64(2*s.by + 1)
+	down, across := int(r%choices)-s.by, int(r/choices%choices)-s.by
+	clear(dst)
+	from, to := max(-across, 0), max(across, 0)
+	if n := s.w - from - to; n > 0 {
+		for y := max(down, 0); y < min(s.h, s.h+down); y++ {
+			copy(dst[y*s.w+to:][:n], src[(y-down)*s.w+from:])
+		}
+	}
+	return label
+}
+
 // Subset returns the samples of ds at the given indices, in that order; an
 // index may be repeated. It keeps a copy of indices and reads ds as needed.
 // Like slicing, it panics if an index is not in [0, ds.Len()).
@@ -76,13 +115,24 @@ func (s *byteSubset) Raw(i int) ([]byte, int) { return s.bytes.Raw(s.indices[i])
 
 func (s *byteSubset) Values() *[256]float32 { return s.bytes.Values() }
 
+// HoldoutError reports a holdout that leaves no samples on one side.
+type HoldoutError struct {
+	Holdout int // what was asked for
+	Samples int // what there is
+}
+
+// Error returns one line with all of e.
+func (e *HoldoutError) Error() string {
+	return fmt.Sprintf("data: cannot hold out %d of %d samples: want at least 1 held out and 1 left", e.Holdout, e.Samples)
+}
+
 // Split holds out holdout samples of ds, chosen at random by seed, as val; the
-// others are train. Both keep the order of ds. It returns an error unless
+// others are train. Both keep the order of ds. It returns a [*HoldoutError] unless
 // both are left with at least one sample.
 func Split(ds Dataset, holdout int, seed uint64) (train, val Dataset, err error) {
 	n := ds.Len()
 	if holdout < 1 || holdout >= n {
-		return nil, nil, fmt.Errorf("data: cannot hold out %d of %d samples: want at least 1 held out and 1 left", holdout, n)
+		return nil, nil, &HoldoutError{Holdout: holdout, Samples: n}
 	}
 	order := rand.New(rand.NewPCG(seed, streamSplit)).Perm(n)
 	slices.Sort(order[:holdout])
@@ -95,4 +145,5 @@ func Split(ds Dataset, holdout int, seed uint64) (train, val Dataset, err error)
 const (
 	streamSplit   = 0x73706c6974000000 // "split"
 	streamShuffle = 0x73687566666c6500 // "shuffle", plus the epoch
+	streamDraw    = 0x6472617700000000 // "draw", plus the epoch, XORed with the seed; the second word is the sample
 )

@@ -2,9 +2,8 @@
 // the IDX format, finds or fetches MNIST, standardises images, and deals any
 // data set out in seeded, resumable batches of fp16 or fp32.
 //
-// It is not an input pipeline. Nothing is decoded, augmented or prefetched in
-// the background; a data set lives in memory, and a batch is made when it is
-// asked for, by the goroutine that asks.
+// It is not an input pipeline: nothing is decoded in the background, and a data set
+// lives in memory. A batch is made when it is asked for, or one batch ahead.
 //
 // # From MNIST to a batch
 //
@@ -32,7 +31,9 @@
 // and "shuffle". A shuffle draws one bounded number for each position from the
 // last down to the second. So the batches of an epoch depend on
 // the seed and on the number of the epoch, and on nothing that ran before: a
-// run that was stopped resumes in the middle of an epoch by [Loader.Seek].
+// run that was stopped resumes in the middle of an epoch by [Loader.Seek]. Samples of
+// [Random] are drawn by the first number of a PCG seeded with (seed XOR
+// (0x6472617700000000 + epoch), sample), "draw".
 //
 // Standardisation gives the same bits everywhere too: the statistics come from
 // exact integer sums, and no step has a product that a compiler could fuse.

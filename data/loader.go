@@ -1,6 +1,7 @@
 package data
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -15,7 +16,7 @@ import (
 type LoaderConfig struct {
 	BatchSize int          // samples per batch, at least 1; the last batch of an epoch may be smaller
 	DType     tensor.DType // the type of Batch.X
-	Shuffle   bool         // a new order for each epoch, instead of that of the data set
+	Shuffle   bool         // a new order for each epoch, instead of that of the data set; and new variants of the samples of [Random]
 	Seed      uint64       // of the shuffling
 
 	// Engine, where not nil, translates the samples of [Bytes] to fp16.
@@ -71,6 +72,7 @@ type slot struct {
 	full, last Batch     // last shares full's memory
 	row        []float32 // one sample on its way to fp16
 	raw        [][]byte  // the samples, where they are Bytes to be translated
+	drawn      []byte    // those of them that were drawn
 }
 
 // dealer makes batches.
@@ -79,8 +81,10 @@ type dealer struct {
 	cfg LoaderConfig
 	n   int // samples
 
-	bytes Bytes // nil where they are not to be translated
-	table [256]fp16.Float16
+	bytes  Bytes // nil where they are not to be translated
+	table  [256]fp16.Float16
+	random Random // nil where each sample is always the same
+	pcg    rand.PCG
 }
 
 // ahead is a goroutine that makes batches.
@@ -93,6 +97,7 @@ type ahead struct {
 type request struct {
 	slot  *slot
 	order []int
+	epoch int
 	batch int
 }
 
@@ -102,9 +107,24 @@ type made struct {
 	panic any
 }
 
-// NewLoader returns a Loader for ds, at the first batch of epoch 0. It returns
-// an error if the data set is empty or has no features or classes, or if the
-// batch size or the type is not valid.
+// ErrEmpty is returned where a data set has no samples.
+var ErrEmpty = errors.New("data: the data set is empty: want at least 1 sample")
+
+// PositionError reports a position that a [Loader] does not have. Where it is from a
+// checkpoint, that is of a run on other data or with batches of another size.
+type PositionError struct {
+	Epoch, Batch int
+	Batches      int // in an epoch
+}
+
+// Error returns one line with all of e.
+func (e *PositionError) Error() string {
+	return fmt.Sprintf("data: no batch %d in epoch %d: want an epoch from 0 and a batch in [0, %d]", e.Batch, e.Epoch, e.Batches)
+}
+
+// NewLoader returns a Loader for ds, at the first batch of epoch 0. The error is
+// [ErrEmpty] if ds has no samples; or it says that ds has no features or classes, or that
+// the batch size or the type is not valid.
 //
 // All the memory a Loader needs is allocated here: one batch, or two where it is
 // ahead, and where it shuffles, one int per sample.
@@ -116,11 +136,14 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 	case cfg.DType != tensor.F16 && cfg.DType != tensor.F32:
 		return nil, fmt.Errorf("data: batches of %v cannot be: want fp16 or fp32", cfg.DType)
 	case n < 1:
-		return nil, fmt.Errorf("data: the data set is empty: want at least 1 sample")
+		return nil, ErrEmpty
 	case features < 1 || ds.Classes() < 1:
 		return nil, fmt.Errorf("data: the data set has %d features and %d classes: want at least 1 of each", features, ds.Classes())
 	}
 	d := &dealer{ds: ds, cfg: cfg, n: n}
+	if r, ok := ds.(Random); ok && cfg.Shuffle {
+		d.random = r
+	}
 	finite := false
 	if b, ok := ds.(Bytes); ok && cfg.Engine != nil && cfg.DType == tensor.F16 {
 		d.bytes = b
@@ -128,9 +151,9 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 		finite = !slices.ContainsFunc(d.table[:], func(h fp16.Float16) bool { return !fp16.IsFinite(h) })
 	}
 	l := &Loader{cfg: cfg, n: n, dealer: d}
-	l.slots[0] = newSlot(cfg, n, features, finite)
+	l.slots[0] = d.newSlot(features, finite)
 	if cfg.Ahead {
-		l.slots[1] = newSlot(cfg, n, features, finite)
+		l.slots[1] = d.newSlot(features, finite)
 		l.ahead = &ahead{make(chan request, 1), make(chan made, 1)}
 		go l.ahead.work(d)
 		runtime.AddCleanup(l, func(ask chan request) { close(ask) }, l.ahead.ask)
@@ -145,9 +168,9 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 	return l, nil
 }
 
-func newSlot(cfg LoaderConfig, n, features int, finite bool) *slot {
-	size := min(cfg.BatchSize, n)
-	labels, rest := make([]int, size), n%size
+func (d *dealer) newSlot(features int, finite bool) *slot {
+	cfg, size := d.cfg, min(d.cfg.BatchSize, d.n)
+	labels, rest := make([]int, size), d.n%size
 	x := tensor.New(cfg.DType, size, features)
 	s := &slot{full: Batch{X: x, Labels: labels, Finite: finite}, raw: make([][]byte, size)}
 	s.last = Batch{Labels: labels[:rest], Finite: finite}
@@ -156,6 +179,9 @@ func newSlot(cfg LoaderConfig, n, features int, finite bool) *slot {
 		s.row = make([]float32, features)
 	} else {
 		s.last.X = tensor.FromF32(x.F32()[:rest*features], rest, features)
+	}
+	if d.random != nil {
+		s.drawn = make([]byte, size*features)
 	}
 	return s
 }
@@ -169,12 +195,12 @@ func (l *Loader) Batches() int { return (l.n-1)/l.cfg.BatchSize + 1 }
 func (l *Loader) Position() (epoch, batch int) { return l.epoch, l.batch }
 
 // Seek makes [Loader.Next] continue with the given batch of the given epoch,
-// both counted from 0. Seek(epoch, 0) starts an epoch. It returns an
-// error, and stays where it is, if epoch is negative or batch is not in
+// both counted from 0. Seek(epoch, 0) starts an epoch. It returns a
+// [*PositionError], and stays where it is, if epoch is negative or batch is not in
 // [0, Batches()].
 func (l *Loader) Seek(epoch, batch int) error {
 	if epoch < 0 || batch < 0 || batch > l.Batches() {
-		return fmt.Errorf("data: no batch %d in epoch %d: want an epoch from 0 and a batch in [0, %d]", batch, epoch, l.Batches())
+		return &PositionError{Epoch: epoch, Batch: batch, Batches: l.Batches()}
 	}
 	if l.pending { // it reads the order
 		<-l.ahead.done
@@ -216,12 +242,12 @@ func (l *Loader) Next() (b *Batch, ok bool) {
 		}
 		b, l.now = m.batch, 1-l.now
 	} else {
-		b = l.dealer.deal(request{l.slots[l.now], l.order, l.batch})
+		b = l.dealer.deal(request{l.slots[l.now], l.order, l.epoch, l.batch})
 	}
 	l.batch++
 	if l.ahead != nil && l.batch < l.Batches() {
 		l.pending = true
-		l.ahead.ask <- request{l.slots[1-l.now], l.order, l.batch}
+		l.ahead.ask <- request{l.slots[1-l.now], l.order, l.epoch, l.batch}
 	}
 	return b, true
 }
@@ -255,7 +281,7 @@ func (d *dealer) deal(r request) *Batch {
 		if r.order != nil {
 			index = r.order[index]
 		}
-		label := d.sample(r.slot, b, i, index)
+		label := d.sample(r, b, i, index)
 		if label < 0 || label >= classes {
 			panic(fmt.Sprintf("data: sample %d of the data set has the label %d: want one in [0, %d)", index, label, classes))
 		}
@@ -269,16 +295,35 @@ func (d *dealer) deal(r request) *Batch {
 
 // sample makes a sample of the data set row i of the batch, or notes where it is to
 // be translated, and returns its label.
-func (d *dealer) sample(s *slot, b *Batch, i, index int) (label int) {
-	if d.bytes != nil {
-		s.raw[i], label = d.bytes.Raw(index)
+func (d *dealer) sample(r request, b *Batch, i, index int) (label int) {
+	features := d.ds.Features()
+	if d.random != nil {
+		d.pcg.Seed(d.cfg.Seed^(streamDraw+uint64(r.epoch)), uint64(index))
+		raw := r.slot.drawn[i*features : (i+1)*features]
+		label = d.random.Draw(raw, index, d.pcg.Uint64())
+		if r.slot.raw[i] = raw; d.bytes != nil {
+			return label
+		}
+		row, values := r.slot.row, d.random.Values()
+		if d.cfg.DType == tensor.F32 {
+			row = b.X.F32()[i*features : (i+1)*features]
+		}
+		for j, v := range raw {
+			row[j] = values[v]
+		}
+		if d.cfg.DType == tensor.F16 {
+			fp16.Narrow(b.X.F16()[i*features:(i+1)*features], row)
+		}
 		return label
 	}
-	features := d.ds.Features()
+	if d.bytes != nil {
+		r.slot.raw[i], label = d.bytes.Raw(index)
+		return label
+	}
 	if d.cfg.DType == tensor.F32 {
 		return d.ds.Sample(b.X.F32()[i*features:(i+1)*features], index)
 	}
-	label = d.ds.Sample(s.row, index)
-	fp16.Narrow(b.X.F16()[i*features:(i+1)*features], s.row)
+	label = d.ds.Sample(r.slot.row, index)
+	fp16.Narrow(b.X.F16()[i*features:(i+1)*features], r.slot.row)
 	return label
 }

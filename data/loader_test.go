@@ -196,8 +196,9 @@ func TestLoaderSeekErrors(t *testing.T) {
 	l := newLoader(t, counter(100), data.LoaderConfig{BatchSize: 8, DType: tensor.F16, Shuffle: true})
 	l.Seek(4, 2)
 	for _, to := range [][2]int{{-1, 0}, {0, -1}, {0, 14}, {0, math.MaxInt}} {
-		if err := l.Seek(to[0], to[1]); err == nil {
-			t.Errorf("no error from Seek(%d, %d)", to[0], to[1])
+		var position *data.PositionError
+		if err := l.Seek(to[0], to[1]); !errors.As(err, &position) || *position != (data.PositionError{Epoch: to[0], Batch: to[1], Batches: l.Batches()}) {
+			t.Errorf("Seek(%d, %d): error %v", to[0], to[1], err)
 		}
 		if epoch, batch := l.Position(); epoch != 4 || batch != 2 {
 			t.Errorf("a failed Seek moves to %d, %d", epoch, batch)
@@ -230,6 +231,9 @@ func TestNewLoaderErrors(t *testing.T) {
 		if _, err := data.NewLoader(tt.ds, tt.cfg); err == nil || err.Error() != tt.want {
 			t.Errorf("error %v, want %s", err, tt.want)
 		}
+	}
+	if _, err := data.NewLoader(shape{0, 1, 1, 0}, good); !errors.Is(err, data.ErrEmpty) {
+		t.Errorf("without samples: error %v", err)
 	}
 }
 
@@ -455,8 +459,9 @@ func TestSplit(t *testing.T) {
 		t.Errorf("held out %v, want %v", val(7), golden)
 	}
 	for _, holdout := range []int{-1, 0, 100, 101} {
-		if _, _, err := data.Split(counter(100), holdout, 7); err == nil {
-			t.Errorf("no error for %d of 100", holdout)
+		var e *data.HoldoutError
+		if _, _, err := data.Split(counter(100), holdout, 7); !errors.As(err, &e) || e.Holdout != holdout || e.Samples != 100 {
+			t.Errorf("%d of 100: error %v", holdout, e)
 		}
 	}
 }

@@ -39,61 +39,51 @@ func Example() {
 	// 2.bias [3] 3
 }
 
-// Scale is a custom layer: it multiplies by a learned number.
+// Scale is a layer of one's own: it multiplies each feature by a learned weight.
 type Scale struct {
-	factor *nn.Param
-	x      *tensor.Tensor
-	y, dx  tensor.Tensor
-	row    []float32
+	weight    *nn.Param
+	x         *tensor.Tensor // of the last Forward
+	y, dx     tensor.Tensor
+	row, grad []float32 // of x and of dy, in fp32
 }
 
-func NewScale() *Scale {
-	s := &Scale{factor: nn.NewParam("factor", 1)}
-	s.factor.Master[0] = 1
-	return s
-}
-
-func (s *Scale) Params() []*nn.Param { return []*nn.Param{s.factor} }
+func (s *Scale) Params() []*nn.Param { return []*nn.Param{s.weight} }
 
 func (s *Scale) Forward(_ *nn.Context, x *tensor.Tensor) *tensor.Tensor {
 	s.x = x
-	return s.times(&s.y, x)
+	s.y.Resize(x.DType(), x.Shape()...)
+	for i := range x.Matrix().Rows {
+		x.Matrix().LoadRow(s.row, i)
+		for j, w := range s.weight.Master {
+			s.row[j] *= w
+		}
+		s.y.Matrix().StoreRow(s.row, i)
+	}
+	return &s.y
 }
 
 func (s *Scale) Backward(_ *nn.Context, dy *tensor.Tensor, _ bool) *tensor.Tensor {
-	s.factor.Grad[0] = 0
-	x, g := s.x.Matrix(), dy.Matrix()
-	other := make([]float32, g.Cols)
-	for i := range g.Rows {
-		g.LoadRow(s.row, i)
-		x.LoadRow(other, i)
-		for j := range other {
-			s.factor.Grad[0] += float32(s.row[j] * other[j])
+	clear(s.weight.Grad)
+	s.dx.Resize(dy.DType(), dy.Shape()...)
+	for i := range dy.Matrix().Rows {
+		s.x.Matrix().LoadRow(s.row, i)
+		dy.Matrix().LoadRow(s.grad, i)
+		for j, w := range s.weight.Master {
+			s.weight.Grad[j] += float32(s.grad[j] * s.row[j])
+			s.grad[j] *= w
 		}
+		s.dx.Matrix().StoreRow(s.grad, i)
 	}
-	return s.times(&s.dx, dy)
-}
-
-func (s *Scale) times(dst, src *tensor.Tensor) *tensor.Tensor {
-	dst.Resize(src.DType(), src.Shape()...)
-	s.row = make([]float32, src.Matrix().Cols)
-	for i := range src.Matrix().Rows {
-		src.Matrix().LoadRow(s.row, i)
-		for j := range s.row {
-			s.row[j] *= s.factor.Master[0]
-		}
-		dst.Matrix().StoreRow(s.row, i)
-	}
-	return dst
+	return &s.dx
 }
 
 func ExampleLayer() {
-	engine, err := kernels.New(kernels.Config{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	model := nn.NewSequential(NewScale(), nn.NewReLU())
-	y := model.Forward(&nn.Context{Engine: engine}, tensor.FromF32([]float32{-1, 2, 3}, 1, 3))
-	fmt.Println(y.F32(), model.Params()[0].Name)
-	// Output: [0 2 3] 0.factor
+	layer := &Scale{weight: nn.NewParam("weight", 3), row: make([]float32, 3), grad: make([]float32, 3)}
+	copy(layer.weight.Master, []float32{1, 2, -1})
+	model, ctx := nn.NewSequential(layer), new(nn.Context) // with a Linear it would need an engine
+	fmt.Println(model.Forward(ctx, tensor.FromF32([]float32{5, 6, 7}, 1, 3)).F32())
+	fmt.Println(model.Backward(ctx, tensor.FromF32([]float32{1, 0, 10}, 1, 3), true).F32(), layer.weight.Grad)
+	// Output:
+	// [5 12 -7]
+	// [1 0 -10] [5 0 70]
 }

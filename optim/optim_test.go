@@ -2,7 +2,6 @@ package optim_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -225,53 +224,4 @@ func TestStepDoesNotAllocate(t *testing.T) {
 			t.Errorf("%s: %v allocations a step", name, n)
 		}
 	}
-}
-
-func Example() {
-	// Minimise (w − 3)² by hand.
-	engine, err := kernels.New(kernels.Config{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	w := optim.Param{Name: "w", Master: []float32{0}, Grad: make([]float32, 1)}
-	opt, err := optim.NewSGD([]optim.Param{w}, optim.SGDConfig{Momentum: 0.5})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for range 60 {
-		w.Grad[0] = 2 * (w.Master[0] - 3)
-		opt.Step(engine, 0.1, 1)
-	}
-	fmt.Printf("w = %.3f after %d steps\n", w.Master[0], opt.State().Steps)
-	// Output: w = 3.000 after 60 steps
-}
-
-// A custom optimizer needs two methods: this one steps by the sign of the gradient.
-type signSGD struct {
-	params []optim.Param
-	state  optim.State
-}
-
-func (s *signSGD) State() *optim.State { return &s.state }
-
-func (s *signSGD) Step(_ *kernels.Engine, learningRate float64, _ float32) {
-	s.state.Steps++
-	for _, p := range s.params {
-		for i, g := range p.Grad {
-			p.Master[i] -= float32(math.Copysign(learningRate, float64(g)))
-		}
-		if p.Half != nil {
-			fp16.Narrow(p.Half, p.Master)
-		}
-	}
-}
-
-func ExampleOptimizer() {
-	w := optim.Param{Name: "w", Master: []float32{1}, Grad: []float32{1000}}
-	var opt optim.Optimizer = &signSGD{params: []optim.Param{w}}
-	opt.Step(engine, 0.25, 1)
-	fmt.Println(w.Master)
-	// Output: [0.75]
 }

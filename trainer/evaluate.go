@@ -3,6 +3,7 @@ package trainer
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/nn"
@@ -11,13 +12,54 @@ import (
 
 // Metrics says how well a model does on a data set.
 type Metrics struct {
-	Samples int
-	Correct int     // samples whose largest logit is at their label
-	Loss    float64 // mean cross-entropy
+	Samples   int
+	Correct   int       // samples whose largest logit is at their label
+	Loss      float64   // mean cross-entropy
+	Confusion Confusion // what was taken for what
 }
 
 // Accuracy returns the share of samples that are classified correctly.
 func (m Metrics) Accuracy() float64 { return float64(m.Correct) / float64(max(m.Samples, 1)) }
+
+// Confusion is a confusion matrix: element [label][prediction] counts the
+// samples of that label for which the model predicts that class, the one of
+// its largest logit. It is square, with a row for each of the model's classes.
+type Confusion [][]int
+
+// ClassMetrics says how well a model does on one class, as scikit-learn's
+// classification_report does. With the true positives TP (samples of the class that
+// are taken for it), the false positives FP (others that are taken for it) and
+// the false negatives FN (samples of it that are taken for others):
+type ClassMetrics struct {
+	Support   int     // TP + FN, the samples of the class
+	Precision float64 // TP / (TP + FP); 0 if nothing is taken for the class
+	Recall    float64 // TP / (TP + FN); 0 if there is no sample of the class
+	F1        float64 // 2·TP / (2·TP + FP + FN), the harmonic mean of the two; 0 if both are 0
+}
+
+// Class returns the metrics of class k of [0, len(c)).
+func (c Confusion) Class(k int) ClassMetrics {
+	predicted, support := 0, 0
+	for j := range c {
+		predicted += c[j][k]
+		support += c[k][j]
+	}
+	right := float64(c[k][k])
+	ratio := func(x float64, of int) float64 { return x / float64(max(of, 1)) } // x is 0 where of is
+	return ClassMetrics{
+		Support: support, Precision: ratio(right, predicted), Recall: ratio(right, support),
+		F1: ratio(2*right, predicted+support),
+	}
+}
+
+// Prediction is what a model makes of one sample.
+type Prediction struct {
+	Index       int     // of the sample in its data set
+	Label       int     // what the sample is
+	Class       int     // what it is taken for: that of the largest logit
+	Probability float64 // that the model gives Class, by softmax, computed in fp32
+	Loss        float64 // the sample's cross-entropy
+}
 
 // Evaluate runs the trainer's model over all of ds, in its precision, with the
 // averaged weights where Config.Average asks for them. The error is ctx's, or the
@@ -33,23 +75,55 @@ func (t *Trainer) Evaluate(ctx context.Context, ds data.Dataset) (m Metrics, err
 const evalBatch = 500
 
 // Evaluate runs a model over all of ds, in order, in the given precision. The
-// error is ctx's, or the loader's if ds is empty.
-func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision tensor.DType, ds data.Dataset) (Metrics, error) {
+// error is ctx's, or the loader's if ds is empty. Each of observe is called with the
+// prediction for each sample, in order.
+func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision tensor.DType, ds data.Dataset, observe ...func(Prediction)) (Metrics, error) {
 	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: evalBatch, DType: precision, Engine: nc.Engine})
 	if err != nil {
 		return Metrics{}, fmt.Errorf("trainer: %w", err)
 	}
 	var loss nn.CrossEntropy
 	var m Metrics
+	var row *tensor.Tensor // one sample's logits
 	for b, ok := loader.Next(); ok; b, ok = loader.Next() {
 		if err := ctx.Err(); err != nil {
 			return Metrics{}, err
 		}
-		sum, correct := loss.Evaluate(model.Forward(nc, b.X), b.Labels)
+		logits := model.Forward(nc, b.X)
+		sum, correct := loss.Evaluate(logits, b.Labels)
+		if row == nil {
+			row = tensor.New(tensor.F32, 1, logits.Matrix().Cols)
+			m.Confusion = newConfusion(logits.Matrix().Cols)
+		}
+		for i, label := range b.Labels {
+			logits.Matrix().LoadRow(row.F32(), i)
+			p := Prediction{Index: m.Samples + i, Label: label, Class: nn.Argmax(row.F32())}
+			m.Confusion[label][p.Class]++
+			if len(observe) == 0 {
+				continue
+			}
+			// The cross-entropy, were it Class's sample, is −ln of the probability.
+			p.Loss, _ = loss.Evaluate(row, []int{label})
+			p.Probability, _ = loss.Evaluate(row, []int{p.Class})
+			p.Probability = math.Exp(-p.Probability)
+			for _, f := range observe {
+				f(p)
+			}
+		}
 		m.Samples += len(b.Labels)
 		m.Correct += correct
 		m.Loss += sum
 	}
 	m.Loss /= float64(m.Samples)
 	return m, nil
+}
+
+// newConfusion returns a confusion matrix of zeros.
+func newConfusion(classes int) Confusion {
+	counts := make([]int, classes*classes)
+	c := make(Confusion, classes)
+	for k := range c {
+		c[k] = counts[k*classes : (k+1)*classes]
+	}
+	return c
 }

@@ -198,10 +198,23 @@ func (t *Trainer) Accumulate(b *data.Batch) error {
 	return nil
 }
 
+// OverflowError reports that the gradients go on overflowing and no loss scale helps.
+type OverflowError struct {
+	Step  int64  // the last, from 1
+	Where string // it overflowed first: "the output of layer 0 (Linear 784→256)", say
+	Err   error  // a [*lossscale.DivergedError]
+}
+
+func (e *OverflowError) Error() string {
+	return fmt.Sprintf("trainer: step %d: %v; the overflow began in %s", e.Step, e.Err, e.Where)
+}
+
+func (e *OverflowError) Unwrap() error { return e.Err }
+
 // Step takes a step by the gradients of a batch, and of those that were accumulated
-// before it. The error is not nil if the loss scale cannot be lowered any further and
-// the gradients still overflow; it names the layer that overflowed first and wraps
-// the scaler's error. The model is then as it was after the last step that was taken.
+// before it. The error is an [*OverflowError], which names the layer that overflowed
+// first, if the loss scale cannot be lowered any further and the gradients still
+// overflow. The model is then as it was after the last step that was taken.
 func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	var r StepResult
 	scaler := t.cfg.Scaler
@@ -261,7 +274,7 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 
 	r.Scale, err = scaler.Update()
 	if err != nil {
-		return r, fmt.Errorf("trainer: step %d: %w; the overflow began in %s", t.progress.Steps, err, r.Overflow)
+		return r, &OverflowError{Step: t.progress.Steps, Where: r.Overflow, Err: err}
 	}
 	return r, nil
 }

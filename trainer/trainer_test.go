@@ -445,7 +445,8 @@ func TestDiverged(t *testing.T) {
 				_, err = r.Step(batchOf(precision, []int{0}, nan, 1))
 			}
 			var diverged *lossscale.DivergedError
-			if !errors.As(err, &diverged) || !strings.Contains(err.Error(), "layer 0 (Linear 2→2)") {
+			var overflow *trainer.OverflowError
+			if !errors.As(err, &diverged) || !errors.As(err, &overflow) || overflow.Where != "the output of layer 0 (Linear 2→2)" || !strings.Contains(err.Error(), "layer 0 (Linear 2→2)") {
 				t.Errorf("%v, %v: error %v, want a DivergedError that names layer 0", mode, precision, err)
 			}
 			// 30 halvings lead from 2¹⁶ to the floor of 2⁻¹⁴.
@@ -558,7 +559,7 @@ func TestFitEvents(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if m != e.Validation {
+			if !cmp.Equal(m, e.Validation) {
 				t.Errorf("epoch %d: validation %+v, want %+v", e.Epoch, e.Validation, m)
 			}
 			lossSum, samples = 0, 0

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
@@ -52,7 +53,7 @@ func (s *survey) build() error {
 // train returns a run in the folder out, on the n-th choice of threads and tier.
 func (s *survey) train(out string, n int, flags ...string) *exec.Cmd {
 	tiers := kernels.Supported()
-	args := append([]string{"train", "--out", out, "--metrics", filepath.Join(out, "metrics.jsonl"), "--checkpoint-every", "20", "--keep", "2",
+	args := append([]string{"train", "--out", out, "--metrics", filepath.Join(out, "metrics.jsonl"), "--checkpoint-every", "20", "--keep", "2", "--log-every", "1",
 		"--threads", strconv.Itoa(n%3 + 1), "--kernel", tiers[n%max(len(tiers)-1, 1)]}, flags...) // not generic, the last, which is slow
 	return exec.CommandContext(s.ctx, s.binary, append(args, s.flags...)...)
 }
@@ -75,8 +76,8 @@ func (s *survey) run(kills int, seed uint64) (r result, err error) {
 	r.hash = want[len(want)-1].text("weights_sha256")
 	fmt.Fprintf(s.log, "crash: a run takes %.1f s, weights sha256 %.12s…\n", took.Seconds(), r.hash)
 
-	// The program takes a while to begin; after that, a kill comes every tenth of a run
-	// on average, so that a run survives about ten.
+	// Three kills of four come when the run is under way, every sixteenth of one on
+	// average, the others from when the program begins.
 	rng := rand.New(rand.NewPCG(seed, 0))
 	out, done := "", 0
 	for n := 1; ; n++ {
@@ -94,19 +95,20 @@ func (s *survey) run(kills int, seed uint64) (r result, err error) {
 		if before >= 0 {
 			flags = []string{"--resume"}
 		}
-		var output bytes.Buffer
+		output := &output{kill: func() {}}
 		cmd := s.train(out, n, flags...)
-		cmd.Stdout, cmd.Stderr = &output, &output
+		cmd.Stdout, cmd.Stderr = output, output
+		delay, asItBegins := time.Duration(rng.Float64()*float64(took)/8), rng.IntN(4) == 0
+		if done < kills {
+			output.kill = sync.OnceFunc(func() { time.AfterFunc(delay, func() { cmd.Process.Kill() }) })
+		}
 		if err := cmd.Start(); err != nil {
 			return r, err
 		}
-		if done < kills {
-			timer := time.AfterFunc(time.Duration(rng.Float64()*float64(took)/5), func() { cmd.Process.Kill() })
-			err = cmd.Wait()
-			timer.Stop()
-		} else {
-			err = cmd.Wait()
+		if asItBegins {
+			output.kill()
 		}
+		err = cmd.Wait()
 		if s.ctx.Err() != nil {
 			return r, s.ctx.Err()
 		}
@@ -124,7 +126,7 @@ func (s *survey) run(kills int, seed uint64) (r result, err error) {
 			continue
 		}
 		if cmd.ProcessState.ExitCode() != -1 { // which is that of a signal, and 1 on Windows
-			return r, fmt.Errorf("crash: halfgrad train %s: %w\n%s", strings.Join(flags, " "), err, &output)
+			return r, fmt.Errorf("crash: halfgrad train %s: %w\n%s", strings.Join(flags, " "), err, output.text.String())
 		}
 		done++
 		after, err := progress(out)
@@ -145,6 +147,20 @@ func (s *survey) run(kills int, seed uint64) (r result, err error) {
 		r.repeated += max(lost-max(after, 0), 0)
 		fmt.Fprintf(s.log, "crash: kill %d of %d, the checkpoint is of step %d\n", done, kills, after)
 	}
+}
+
+// output takes what a run prints, and has it killed some time after it says that it
+// trains.
+type output struct {
+	text bytes.Buffer
+	kill func()
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("training")) {
+		o.kill()
+	}
+	return o.text.Write(p)
 }
 
 // compare returns an error unless the run in out did what the one that nobody killed

@@ -57,7 +57,7 @@ func (c *cli) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d kills in %d runs: %d before the first checkpoint, %d while the program began or ended, %d steps repeated; every checkpoint was readable\n",
+	fmt.Printf("%d kills in %d runs: %d before the first checkpoint, %d that no new checkpoint came before, %d steps repeated; every checkpoint was readable\n",
 		c.Kills, r.runs, r.early, r.idle, r.repeated)
 	fmt.Printf("weights sha256 %s at the end of each, as of the run that nobody killed\n", r.hash)
 	return nil

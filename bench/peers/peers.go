@@ -4,13 +4,13 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/klauspost/cpuid/v2"
 
 	"github.com/halfgrad/halfgrad/bench"
 	"github.com/halfgrad/halfgrad/data"
@@ -22,39 +22,167 @@ var drivers embed.FS
 // onnxRuntime is the version of the package onnxruntime-node.
 const onnxRuntime = "1.30.0"
 
-// peerNames are the libraries there are drivers for.
-var peerNames = []string{"onednn", "openblas", "onnxruntime"}
+// peer is another library that multiplies.
+type peer struct {
+	kernel     string   // in the names of a report's benchmarks
+	dtypes     []string // of operands
+	transposes bool     // whether operands may be stored transposed
+	command    func(at place, how running) (*exec.Cmd, error)
+	settings   map[string][]setting // by GOARCH, what may be faster where it does not know the processor
+	note       string
+}
 
-// command returns the command of a peer's worker with the given number of
-// threads. It compiles or installs into folder what is not there. kept says
-// that B is a constant.
-func command(name, folder string, threads int, kept bool) (*exec.Cmd, error) {
-	var cmd *exec.Cmd
-	var err error
-	switch name {
-	case "onednn":
-		cmd, err = compiled(name, folder, "dnnl", "libdnnl-dev")
-	case "openblas":
-		cmd, err = compiled(name, folder, "openblas", "libopenblas-pthread-dev")
-	case "onnxruntime":
-		cmd, err = installed(folder, threads, kept)
-	default:
-		err = fmt.Errorf("peers: no peer %q: there are %v", name, peerNames)
+// setting is environment variables, separated by spaces, that make a library use code
+// for processors of some level.
+type setting struct{ variables, level string }
+
+// running is how a library is to multiply.
+type running struct {
+	dtype    string
+	threads  int
+	kept     bool     // whether B is a constant
+	settings []string // environment variables
+}
+
+// place is where workers are found and made.
+type place struct {
+	folder  string   // of drivers and packages
+	self    string   // this program
+	pythons []string // where to look for PyTorch
+}
+
+// newPlace returns the place, with the drivers in it.
+func newPlace(pythons []string) (place, error) {
+	folder, err := cacheFolder()
+	if err != nil {
+		return place{}, err
 	}
+	if err := unpack(folder); err != nil {
+		return place{}, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return place{}, err
+	}
+	return place{folder, self, pythons}, nil
+}
+
+var peers = []peer{
+	{
+		kernel: "onednn", dtypes: []string{"fp32"}, transposes: true,
+		command: func(at place, _ running) (*exec.Cmd, error) {
+			return compiled("onednn", at.folder, "dnnl", "libdnnl-dev")
+		},
+		settings: map[string][]setting{"amd64": {
+			{"ONEDNN_MAX_CPU_ISA=ALL DNNL_MAX_CPU_ISA=ALL", avx512},
+			{"ONEDNN_MAX_CPU_ISA=AVX512_CORE DNNL_MAX_CPU_ISA=AVX512_CORE", avx512},
+			{"ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2", avx2},
+		}},
+	},
+	{
+		kernel: "openblas", dtypes: []string{"fp32"}, transposes: true,
+		command: func(at place, _ running) (*exec.Cmd, error) {
+			return compiled("openblas", at.folder, "openblas", "libopenblas-pthread-dev")
+		},
+		settings: openBLASCores,
+	},
+	{
+		kernel: "blis", dtypes: []string{"fp32"}, transposes: true,
+		command: func(at place, _ running) (*exec.Cmd, error) {
+			return compiled("blis", at.folder, "blis", "libblis-dev")
+		},
+		settings: map[string][]setting{
+			"amd64": {{"BLIS_ARCH_TYPE=skx", avx512}, {"BLIS_ARCH_TYPE=zen3", avx2}, {"BLIS_ARCH_TYPE=haswell", avx2}, {"BLIS_ARCH_TYPE=sandybridge", avx}},
+			"arm64": {{"BLIS_ARCH_TYPE=armsve", sve}, {"BLIS_ARCH_TYPE=firestorm", neon}, {"BLIS_ARCH_TYPE=thunderx2", neon}, {"BLIS_ARCH_TYPE=cortexa57", neon}},
+		},
+	},
+	{
+		kernel: "onnxruntime", dtypes: []string{"fp16", "fp32"},
+		command: installed,
+		note:    "which code it uses it does not tell",
+	},
+	{
+		kernel: "pytorch", dtypes: []string{"fp32"}, transposes: true,
+		command: func(at place, how running) (*exec.Cmd, error) {
+			python, err := pythonWithTorch(at.pythons)
+			if err != nil {
+				return nil, err
+			}
+			return pytorch(python, at.folder, "gemm", how.threads), nil
+		},
+		settings: pyTorchCores(),
+	},
+	{
+		kernel: "gonum", dtypes: []string{"fp32"}, transposes: true,
+		command: func(at place, how running) (*exec.Cmd, error) {
+			return exec.Command(at.self, "gonum-worker"), nil
+		},
+		note: "Go, with vector instructions within dot products and sums of scaled rows",
+	},
+}
+
+// openBLASCores are core types that OpenBLAS may be told. Releases older than a
+// processor take it for one that they know.
+var openBLASCores = map[string][]setting{
+	"amd64": {
+		{"OPENBLAS_CORETYPE=COOPERLAKE", avx512}, {"OPENBLAS_CORETYPE=SKYLAKEX", avx512}, {"OPENBLAS_CORETYPE=ZEN", avx2}, {"OPENBLAS_CORETYPE=HASWELL", avx2},
+		{"OPENBLAS_CORETYPE=SANDYBRIDGE", avx},
+	},
+	"arm64": {{"OPENBLAS_CORETYPE=NEOVERSEV1", sve}, {"OPENBLAS_CORETYPE=NEOVERSEN1", neon}, {"OPENBLAS_CORETYPE=CORTEXA57", neon}},
+}
+
+// pyTorchCores are those of the OpenBLAS that it may use, with and without the like for
+// code of its own.
+func pyTorchCores() map[string][]setting {
+	all := maps.Clone(openBLASCores)
+	all["amd64"] = []setting{
+		{"ATEN_CPU_CAPABILITY=avx512", avx512}, {"OPENBLAS_CORETYPE=SKYLAKEX", avx512}, {"ATEN_CPU_CAPABILITY=avx512 OPENBLAS_CORETYPE=SKYLAKEX", avx512},
+		{"ATEN_CPU_CAPABILITY=avx2", avx2}, {"OPENBLAS_CORETYPE=HASWELL", avx2},
+	}
+	return all
+}
+
+// peerNames are the kernels of all.
+func peerNames() []string {
+	var names []string
+	for _, p := range peers {
+		names = append(names, p.kernel)
+	}
+	return names
+}
+
+// findPeer returns the peer of a kernel.
+func findPeer(kernel string) (peer, error) {
+	i := slices.IndexFunc(peers, func(p peer) bool { return p.kernel == kernel })
+	if i < 0 {
+		return peer{}, fmt.Errorf("peers: no peer %q: there are %v", kernel, peerNames())
+	}
+	return peers[i], nil
+}
+
+// worker starts a worker of the library on the given CPUs. It compiles or installs
+// what is not there.
+func (p peer) worker(at place, how running, cpus []int) (*worker, error) {
+	cmd, err := p.command(at, how)
 	if err != nil {
 		return nil, err
 	}
-	cmd.Env = environment(threads)
-	return cmd, nil
+	if cmd.Env == nil {
+		cmd.Env = environment(how.threads)
+	}
+	cmd.Env = append(cmd.Env, how.settings...)
+	name := p.kernel
+	if len(p.dtypes) > 1 {
+		name += "-" + how.dtype
+	}
+	return start(name, cmd, cpus[:how.threads], timeout)
 }
 
 // environment returns what tells libraries how many threads to have.
 func environment(threads int) []string {
-	n := strconv.Itoa(threads)
-	env := append(os.Environ(), "OMP_NUM_THREADS="+n, "OPENBLAS_NUM_THREADS="+n, "MKL_NUM_THREADS="+n)
-	if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL) {
-		// Releases older than a processor take it for one without AVX-512.
-		env = append(env, "OPENBLAS_CORETYPE=SKYLAKEX")
+	env := os.Environ()
+	for _, variable := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "MKL_NUM_THREADS", "GOMAXPROCS"} {
+		env = append(env, variable+"="+strconv.Itoa(threads))
 	}
 	return env
 }
@@ -88,36 +216,56 @@ func compiled(name, folder, library, debian string) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("peers: %s: there is no g++ to compile its driver; in Debian: apt-get install g++ %s", name, debian)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("peers: %s: its driver does not compile; in Debian: apt-get install g++ %s\n%s", name, debian, out)
+		return nil, fmt.Errorf("peers: %s: its driver does not compile (%s); in Debian: apt-get install g++ %s", name, complaint(string(out)), debian)
 	}
 	return exec.Command(path), nil
 }
 
+// complaint returns the line of a program's output that says what is wrong: the first
+// that has the word error, or else the last.
+func complaint(output string) string {
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	for _, line := range lines {
+		if strings.Contains(line, "error") {
+			return line
+		}
+	}
+	return lines[len(lines)-1]
+}
+
 // installed installs ONNX Runtime for Node.
-func installed(folder string, threads int, kept bool) (*exec.Cmd, error) {
-	if _, err := os.Stat(filepath.Join(folder, "node_modules", "onnxruntime-node")); err != nil {
-		out, err := exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder, "onnxruntime-node@"+onnxRuntime).CombinedOutput()
+func installed(at place, how running) (*exec.Cmd, error) {
+	if _, err := os.Stat(filepath.Join(at.folder, "node_modules", "onnxruntime-node")); err != nil {
+		out, err := exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", at.folder, "onnxruntime-node@"+onnxRuntime).CombinedOutput()
 		if errors.Is(err, exec.ErrNotFound) {
 			return nil, errors.New("peers: onnxruntime: there is no npm to install it with; in Debian: apt-get install npm")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("peers: onnxruntime: npm install: %w\n%s", err, out)
+			return nil, fmt.Errorf("peers: onnxruntime: npm install: %w (%s)", err, complaint(string(out)))
 		}
 	}
 	b := "input"
-	if kept {
+	if how.kept {
 		b = "constant"
 	}
-	return exec.Command("node", filepath.Join(folder, "onnxruntime.mjs"), folder, strconv.Itoa(threads), b), nil
+	return exec.Command("node", filepath.Join(at.folder, "onnxruntime.mjs"), at.folder, strconv.Itoa(how.threads), b, how.dtype), nil
 }
 
-// pytorch returns the command of PyTorch's worker in that python: precision is fp32 or
+// trainer returns the command of PyTorch's worker that trains: precision is fp32 or
 // bf16, the rest is cfg's.
-func pytorch(python, folder, precision string, cfg bench.TrainConfig, threads int) *exec.Cmd {
-	cmd := exec.Command(python, filepath.Join(folder, "pytorch.py"), precision, cfg.Optimizer, cfg.Model(), strconv.Itoa(threads))
-	// By default glibc hands the memory of tensors back to the system and gets it anew in
-	// each step, which may take as long as the rest. Huge pages are a bit faster, too.
-	cmd.Env = append(environment(threads), "GLIBC_TUNABLES=glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=33554432:glibc.malloc.hugetlb=1")
+func trainer(python, folder, precision string, cfg bench.TrainConfig, threads int) *exec.Cmd {
+	return pytorch(python, folder, "train", threads, precision, cfg.Optimizer, cfg.Model())
+}
+
+// malloc are settings of glibc for PyTorch. By default glibc hands the memory of tensors
+// back to the system and gets it anew in each step, which may take as long as the rest.
+// Huge pages are a bit faster, too.
+const malloc = "GLIBC_TUNABLES=glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=33554432:glibc.malloc.hugetlb=1"
+
+// pytorch returns the command of PyTorch's worker in that python.
+func pytorch(python, folder, task string, threads int, args ...string) *exec.Cmd {
+	cmd := exec.Command(python, append([]string{filepath.Join(folder, "pytorch.py"), task, strconv.Itoa(threads)}, args...)...)
+	cmd.Env = append(environment(threads), malloc)
 	// Debian's PyTorch leaves fp32 products to the system's BLAS. Of OpenBLAS there is one
 	// that shares PyTorch's threads; those of the other wait while PyTorch's spin.
 	if folders, _ := filepath.Glob("/usr/lib/*/openblas-openmp"); len(folders) > 0 {

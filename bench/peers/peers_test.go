@@ -44,15 +44,30 @@ func TestMain(m *testing.M) {
 	default:
 		e, err := kernels.New(kernels.Config{Threads: 1})
 		if err == nil {
-			answer := multiplier(e, tensor.F16)
+			answer := multiplier(halfgrad(e, tensor.F16, tensor.F16))
 			if cfg, trains := lessons[behaviour]; trains {
 				answer = student(e, cfg)
 			}
-			err = serve(os.Stdin, os.Stdout, e.KernelName(tensor.F16), answer)
+			// It may say that its code is for some core, and be slow on purpose.
+			id := identity{name: "halfgrad", core: os.Getenv("PEERS_CORE")}
+			if os.Getenv("PEERS_SLOW") != "" {
+				answer = slowly(answer)
+			}
+			err = serve(os.Stdin, os.Stdout, id, answer)
 		}
 		if err != nil {
 			fmt.Println("error", err)
 		}
+	}
+}
+
+// slowly answers that products take longer than they do.
+func slowly(answer func(line string) string) func(line string) string {
+	return func(line string) string {
+		if strings.HasPrefix(line, "gemm ") {
+			return "1e9"
+		}
+		return answer(line)
 	}
 }
 
@@ -80,7 +95,7 @@ func skipEmulated(t *testing.T) {
 
 func TestBadWorkers(t *testing.T) {
 	skipEmulated(t)
-	s := bench.Shape{M: 3, N: 4, K: 5}
+	p := product{bench.Shape{M: 3, N: 4, K: 5}, "nn"}
 	for behaviour, want := range map[string]string{
 		"dies":      "ended instead of answering",
 		"complains": "no such library",
@@ -94,13 +109,13 @@ func TestBadWorkers(t *testing.T) {
 		}
 		w, err := fake(t, behaviour, timeout)
 		if err == nil {
-			_, err = w.prepare("prepare", s)
+			_, err = w.prepare("prepare", p)
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), behaviour) {
 			t.Errorf("%s: error %v does not say %q", behaviour, err, want)
 		}
 		if behaviour == "garbage" {
-			if _, err := w.gemm(s, 1); err == nil || !strings.Contains(err.Error(), "want a positive number") {
+			if _, err := w.gemm(p.Shape, 1); err == nil || !strings.Contains(err.Error(), "want a positive number") {
 				t.Errorf("%s: a time: error %v", behaviour, err)
 			}
 		}
@@ -120,7 +135,7 @@ func TestTournament(t *testing.T) {
 	}
 	c := gemmCmd{C: "fp16"}
 	for _, kept := range []bool{false, true} {
-		game := tournament{us: us, peers: []*worker{peer}, threads: 1, rounds: 3, kept: kept}
+		game := tournament{us: us, peers: []*worker{peer}, threads: 1, rounds: 3, turn: turn, kept: kept}
 		s := bench.Shape{M: 5, N: 70, K: 40}
 		r, err := game.play(context.Background(), s)
 		if err != nil {
@@ -150,7 +165,7 @@ func TestServeErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := serve(strings.NewReader("gemm 1 2 3 4\nprepare 1 2\nprepare 0 1 1\nnonsense\n"), &out, "", multiplier(e, tensor.F32)); err != nil {
+	if err := serve(strings.NewReader("gemm 1 2 3 4\nprepare 1 2 3\nprepare 0 1 1 nn\nprepare 1 1 1 nx\nshow\nnonsense\n"), &out, identity{}, multiplier(halfgrad(e, tensor.F32, tensor.F32))); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -159,7 +174,7 @@ func TestServeErrors(t *testing.T) {
 			t.Errorf("answer %q, want an error", line)
 		}
 	}
-	if len(lines) != 5 {
+	if len(lines) != 7 {
 		t.Errorf("%d lines: %q", len(lines), lines)
 	}
 }
@@ -201,10 +216,26 @@ func TestUnavailable(t *testing.T) {
 	if _, err := pythonWithTorch([]string{"python3"}); err == nil || !strings.Contains(err.Error(), "python3-torch") {
 		t.Errorf("pytorch: error %v does not name its package", err)
 	}
-	for name, want := range map[string]string{"onednn": "g++", "openblas": "libopenblas-pthread-dev", "onnxruntime": "npm", "mkl": "no peer"} {
-		if _, err := command(name, folder, 1, false); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v does not name %q", name, err, want)
+	at := place{folder: folder, pythons: []string{"python3"}}
+	for _, p := range peers {
+		want := map[string]string{
+			"onednn": "apt-get install g++ libdnnl-dev", "openblas": "apt-get install g++ libopenblas-pthread-dev", "blis": "apt-get install g++ libblis-dev",
+			"onnxruntime": "apt-get install npm", "pytorch": "apt-get install python3-torch",
+		}[p.kernel]
+		if want == "" {
+			continue // gonum is within
 		}
+		if _, err := p.worker(at, running{threads: 1}, []int{0}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v does not say %q in a line", p.kernel, err, want)
+		}
+	}
+	for name, want := range map[string]string{"mkl": "no peer", "onednn-fp16": "onednn multiplies [fp32]"} {
+		if _, _, err := contestant(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v does not say %q", name, err, want)
+		}
+	}
+	if p, dtype, err := contestant("onnxruntime-fp32"); err != nil || p.kernel != "onnxruntime" || dtype != "fp32" {
+		t.Errorf("%s of %s, error %v", dtype, p.kernel, err)
 	}
 	if err := unpack(folder); err != nil {
 		t.Error(err)
@@ -220,6 +251,7 @@ func TestBadFlags(t *testing.T) {
 		{Shape: []string{"1x2x3"}, Threads: 0, Rounds: 1},
 		{Shape: []string{"1x2x3"}, Threads: 1, Rounds: 0},
 		{Shape: []string{"1x2x3"}, Threads: runtime.NumCPU() + 1000, Rounds: 1},
+		{Shape: []string{"1x2x3"}, Threads: 1, Rounds: 1, Peers: []string{"mkl"}},
 	} {
 		if err := c.Run(context.Background()); err == nil {
 			t.Errorf("%+v: no error", c)

@@ -11,7 +11,7 @@ import (
 	"github.com/halfgrad/halfgrad/bench"
 )
 
-// stepsTurn is how long a turn of training steps is, and what is not timed before it.
+// stepsTurn is how long a turn of training steps is where nothing else is wanted.
 const stepsTurn = 30 * time.Millisecond
 
 // entrant is a library, or one way to use it, in a race.
@@ -25,6 +25,7 @@ type race struct {
 	entrants []entrant // ours first
 	threads  []int
 	rounds   int
+	turn     time.Duration     // how long one is, and what is not timed before it
 	cfg      bench.TrainConfig // of our steps
 }
 
@@ -87,37 +88,58 @@ type stepsPeer struct {
 // batch takes all turns with so many images a step. It returns a row for each number
 // of threads and, where there are several, one for the best.
 func (r *race) batch(ctx context.Context, batch int) ([]stepsResult, error) {
+	h, how, err := r.measure(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	cfg := r.cfg
+	results := h.results()
+	for k := range results {
+		row := &results[k]
+		row.Model, row.Batch, row.Optimizer, row.Precision, row.Images = cfg.Model(), batch, cfg.Optimizer, cfg.Precision.String(), cfg.Images
+		row.Rounds, row.About = r.rounds, r.entrants[0].workers[0].about.String()
+		for i := range row.Peers {
+			p, t := &row.Peers[i], slices.Index(r.threads, row.Peers[i].Threads)
+			p.Name, p.About, p.How = r.entrants[i+1].name, r.entrants[i+1].workers[t].about.String(), how[i+1][t]
+		}
+	}
+	return results, nil
+}
+
+// measure takes the turns. It returns how each entrant does it with each number of
+// threads, too.
+func (r *race) measure(ctx context.Context, batch int) (h heats, how [][]string, err error) {
 	folder, err := os.MkdirTemp("", "halfgrad-peers-")
 	if err != nil {
-		return nil, fmt.Errorf("peers: %w", err)
+		return heats{}, nil, fmt.Errorf("peers: %w", err)
 	}
 	defer os.RemoveAll(folder)
 	cfg := r.cfg
 	cfg.Batch = batch
-	h := heats{threads: r.threads, flops: cfg.FLOPs(), peaks: make([][]float64, len(r.threads))}
-	how := make([][]string, len(r.entrants))
+	h = heats{threads: r.threads, flops: cfg.FLOPs(), peaks: make([][]float64, len(r.threads))}
+	how = make([][]string, len(r.entrants))
 	counts := make([][]int, len(r.entrants))
 	var ours outcome
 	for i, e := range r.entrants {
 		for _, w := range e.workers {
 			o, says, err := w.prepareSteps(batch, folder)
 			if err != nil {
-				return nil, err
+				return heats{}, nil, err
 			}
 			if i == 0 {
 				ours = o
 			}
 			if !o.agrees(ours) {
-				return nil, fmt.Errorf("peers: %s trains another way than halfgrad: with %d images a step, the outcome of the first is %+v, not %+v", w.name, batch, o, ours)
+				return heats{}, nil, fmt.Errorf("peers: %s trains another way than halfgrad: with %d images a step, the outcome of the first is %+v, not %+v", w.name, batch, o, ours)
 			}
 			ns, err := w.steps(1)
 			if err == nil { // the first may have been slow
-				ns, err = w.steps(max(1, int(float64(stepsTurn)/4/ns)))
+				ns, err = w.steps(max(1, int(float64(r.turn)/4/ns)))
 			}
 			if err != nil {
-				return nil, err
+				return heats{}, nil, err
 			}
-			how[i], counts[i] = append(how[i], says), append(counts[i], max(1, int(float64(stepsTurn)/ns)))
+			how[i], counts[i] = append(how[i], says), append(counts[i], max(1, int(float64(r.turn)/ns)))
 		}
 		h.times = append(h.times, make([][]float64, len(r.threads)))
 	}
@@ -126,34 +148,23 @@ func (r *race) batch(ctx context.Context, batch int) ([]stepsResult, error) {
 		for t := range r.threads {
 			peak, err := r.entrants[0].workers[t].number("peak")
 			if err != nil {
-				return nil, err
+				return heats{}, nil, err
 			}
 			h.peaks[t] = append(h.peaks[t], peak)
 			for i := range r.entrants {
 				if err := ctx.Err(); err != nil {
-					return nil, err
+					return heats{}, nil, err
 				}
 				i = (i + round) % len(r.entrants)
 				ns, err := r.entrants[i].workers[t].steps(counts[i][t])
 				if err != nil {
-					return nil, err
+					return heats{}, nil, err
 				}
 				h.times[i][t] = append(h.times[i][t], ns)
 			}
 		}
 	}
-
-	results := h.results()
-	for k := range results {
-		row := &results[k]
-		row.Model, row.Batch, row.Optimizer, row.Precision, row.Images = cfg.Model(), batch, cfg.Optimizer, cfg.Precision.String(), cfg.Images
-		row.Rounds, row.About = r.rounds, r.entrants[0].workers[0].about
-		for i := range row.Peers {
-			p, t := &row.Peers[i], slices.Index(r.threads, row.Peers[i].Threads)
-			p.Name, p.About, p.How = r.entrants[i+1].name, r.entrants[i+1].workers[t].about, how[i+1][t]
-		}
-	}
-	return results, nil
+	return h, how, nil
 }
 
 // heats are the measurements of a race.

@@ -14,7 +14,9 @@ type tournament struct {
 	peers   []*worker
 	threads int
 	rounds  int
-	kept    bool // whether weights may be kept packed
+	turn    time.Duration // how long a turn is, or one product, and what is not timed before it
+	longest time.Duration // of one product: who takes longer has no turns; 0 for any
+	kept    bool          // whether weights may be kept packed
 }
 
 // result is a row of the comparison. Rates are in GFLOPS.
@@ -45,58 +47,80 @@ type peerResult struct {
 	Ratio           float64 `json:"ratio"` // the median over the rounds of its time over ours
 }
 
-// turn is how long a turn is, or one product, and what is not timed before it.
+// turn is how long one is where nothing else is wanted.
 const turn = 10 * time.Millisecond
 
-// play compares one shape.
-func (t *tournament) play(ctx context.Context, s bench.Shape) (result, error) {
-	all := append([]*worker{t.us}, t.peers...)
-	how := make([]string, len(all))
-	calls := make([]int, len(all))
-	for i, w := range all {
+// score is one who took turns, or was too slow to.
+type score struct {
+	worker *worker
+	how    string
+	once   float64   // ns of a product, about
+	times  []float64 // of a product in each round, in ns; none if it is too slow
+}
+
+// measure takes all turns of one product: ours, and the peers' in their order. The peak
+// is that of each round.
+func (t *tournament) measure(ctx context.Context, p product) (scores []score, peaks []float64, err error) {
+	var playing []*score
+	var calls []int
+	scores = make([]score, 1+len(t.peers))
+	for i, w := range append([]*worker{t.us}, t.peers...) {
 		command := "prepare"
 		if t.kept && w == t.us {
 			command = "keep"
 		}
-		var err error
-		if how[i], err = w.prepare(command, s); err != nil {
-			return result{}, err
+		how, err := w.prepare(command, p)
+		if err != nil {
+			return nil, nil, err
 		}
-		ns, err := w.gemm(s, 1)
-		if err == nil { // the first may have been slow
-			ns, err = w.gemm(s, max(1, int(float64(turn)/4/ns)))
+		ns, err := w.gemm(p.Shape, 1)
+		if err == nil && ns < float64(t.turn) { // the first may have been slow
+			ns, err = w.gemm(p.Shape, max(1, int(float64(t.turn)/4/ns)))
 		}
 		if err != nil {
-			return result{}, err
+			return nil, nil, err
 		}
-		calls[i] = max(1, int(float64(turn)/ns))
+		scores[i] = score{worker: w, how: how, once: ns}
+		if t.longest == 0 || ns <= float64(t.longest) {
+			playing, calls = append(playing, &scores[i]), append(calls, max(1, int(float64(t.turn)/ns)))
+		}
 	}
-
-	times := make([][]float64, len(all)) // by worker, then by round
-	var peaks []float64
 	for round := range t.rounds {
 		peak, err := t.us.number("peak")
 		if err != nil {
-			return result{}, err
+			return nil, nil, err
 		}
 		peaks = append(peaks, peak)
-		for i := range all {
+		for i := range playing {
 			if err := ctx.Err(); err != nil {
-				return result{}, err
+				return nil, nil, err
 			}
-			i = (i + round) % len(all)
-			ns, err := all[i].gemm(s, calls[i])
+			i = (i + round) % len(playing)
+			ns, err := playing[i].worker.gemm(p.Shape, calls[i])
 			if err != nil {
-				return result{}, err
+				return nil, nil, err
 			}
-			times[i] = append(times[i], ns)
+			playing[i].times = append(playing[i].times, ns)
 		}
 	}
+	return scores, peaks, nil
+}
+
+// play compares one shape.
+func (t *tournament) play(ctx context.Context, s bench.Shape) (result, error) {
+	scores, peaks, err := t.measure(ctx, product{s, "nn"})
+	if err != nil {
+		return result{}, err
+	}
+	times := make([][]float64, len(scores))
+	for i, score := range scores {
+		times[i] = score.times
+	}
 	r := summarize(s, times, peaks)
-	r.Threads, r.Rounds, r.Kept, r.About = t.threads, t.rounds, t.kept, t.us.about
+	r.Threads, r.Rounds, r.Kept, r.About = t.threads, t.rounds, t.kept, t.us.about.String()
 	for i := range r.Peers {
 		p := &r.Peers[i]
-		p.Name, p.About, p.How = t.peers[i].name, t.peers[i].about, how[i+1]
+		p.Name, p.About, p.How = t.peers[i].name, t.peers[i].about.String(), scores[i+1].how
 		if p.GFLOPS == bestGFLOPS(r.Peers) {
 			r.Best, r.BestRatio = p.Name, p.Ratio
 		}
@@ -116,7 +140,7 @@ func bestGFLOPS(peers []peerResult) float64 {
 // summarize makes a result of the times of a product in nanoseconds, ours first,
 // and of the peaks, round by round.
 func summarize(s bench.Shape, times [][]float64, peaks []float64) result {
-	flops := 2 * float64(s.M) * float64(s.N) * float64(s.K)
+	flops := s.FLOPs()
 	r := result{M: s.M, N: s.N, K: s.K, FMAPeakGFLOPS: slices.Max(peaks)}
 	for i, t := range times {
 		var shares, ratios []float64

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +52,8 @@ func (c *trainWorkerCmd) Run() error {
 		return err
 	}
 	cfg := bench.TrainConfig{Widths: c.Model, Images: c.Images, Optimizer: c.Optimizer, Precision: dtype}
-	return serve(os.Stdin, os.Stdout, c.Precision+", "+e.KernelName(dtype), student(e, cfg))
+	id := identity{name: "halfgrad", core: e.KernelName(dtype), detail: "training in " + c.Precision}
+	return serve(os.Stdin, os.Stdout, id, student(e, cfg))
 }
 
 func (c *trainCmd) Run(ctx context.Context) error {
@@ -84,36 +86,32 @@ func (c *trainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cache, err := cacheFolder()
+	at, err := newPlace(c.Python)
 	if err != nil {
 		return err
 	}
-	if err := unpack(cache); err != nil {
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	r := race{threads: threads, rounds: c.Rounds, cfg: cfg}
+	r := race{threads: threads, rounds: c.Rounds, turn: stepsTurn, cfg: cfg}
 	defer r.stop()
-	err = r.enter("halfgrad", cpus, func(n int) *exec.Cmd {
-		cmd := exec.Command(self, "train-worker", "--model", cfg.Model(), "--optimizer", c.Optimizer, "--precision", c.Precision,
-			"--images", strconv.Itoa(c.Images), "--threads", strconv.Itoa(n), "--kernel", c.Kernel)
-		cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n))
-		return cmd
-	})
-	if err != nil {
+	if err := r.enter("halfgrad", cpus, ourTrainer(at, cfg, c.Kernel)); err != nil {
 		return err
 	}
 	for _, name := range c.Peers {
-		err := r.enter(name, cpus, func(n int) *exec.Cmd {
-			return pytorch(python, cache, strings.TrimPrefix(name, "pytorch-"), cfg, n)
-		})
+		precision := strings.TrimPrefix(name, "pytorch-")
+		chosen, err := chooseTrainer(ctx, at, python, precision, cfg, cpus)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			err = r.enter(name, cpus, pyTorchTrainer(at, python, precision, cfg, chosen.settings))
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "left out:", err)
-		} else if strings.Contains(r.entrants[len(r.entrants)-1].workers[0].about, "openblas-pthread") {
-			fmt.Fprintf(os.Stderr, "%s may be faster with OpenBLAS for OpenMP; in Debian: apt-get install libopenblas0-openmp\n", name)
+			continue
+		}
+		for _, note := range []string{chosen.note, advice(r.entrants[len(r.entrants)-1])} {
+			if note != "" {
+				fmt.Fprintf(os.Stderr, "%s: %s\n", name, note)
+			}
 		}
 	}
 	if len(r.entrants) == 1 {
@@ -122,11 +120,71 @@ func (c *trainCmd) Run(ctx context.Context) error {
 	return c.compare(ctx, &r, cpus, os.Stdout)
 }
 
+// ourTrainer returns the commands of our workers that train, by the number of threads.
+func ourTrainer(at place, cfg bench.TrainConfig, kernel string) func(threads int) *exec.Cmd {
+	return func(n int) *exec.Cmd {
+		cmd := exec.Command(at.self, "train-worker", "--model", cfg.Model(), "--optimizer", cfg.Optimizer, "--precision", cfg.Precision.String(),
+			"--images", strconv.Itoa(cfg.Images), "--threads", strconv.Itoa(n), "--kernel", kernel)
+		cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n))
+		return cmd
+	}
+}
+
+// pyTorchTrainer returns the commands of PyTorch's.
+func pyTorchTrainer(at place, python, precision string, cfg bench.TrainConfig, settings []string) func(threads int) *exec.Cmd {
+	return func(n int) *exec.Cmd {
+		cmd := trainer(python, at.folder, precision, cfg, n)
+		cmd.Env = append(cmd.Env, settings...)
+		return cmd
+	}
+}
+
+// chooseTrainer returns how PyTorch trains best, with 64 images a step.
+func chooseTrainer(ctx context.Context, at place, python, precision string, cfg bench.TrainConfig, cpus []int) (choice, error) {
+	cfg.Batch, cfg.Images, cfg.Precision = 64, 1024, tensor.F32
+	folder, err := os.MkdirTemp("", "halfgrad-peers-")
+	if err != nil {
+		return choice{}, fmt.Errorf("peers: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	e, err := kernels.New(kernels.Config{Threads: 1})
+	if err != nil {
+		return choice{}, err
+	}
+	run, err := bench.NewTrainee(e, cfg, nil)
+	if err != nil {
+		return choice{}, err
+	}
+	if err := publish(run, folder); err != nil {
+		return choice{}, err
+	}
+	launch := func(settings []string) (*worker, error) {
+		w, err := start("pytorch-"+precision, pyTorchTrainer(at, python, precision, cfg, settings)(1), cpus[:1], timeout)
+		if err != nil {
+			return nil, err
+		}
+		if _, _, err := w.prepareSteps(cfg.Batch, folder); err != nil {
+			w.stop()
+			return nil, err
+		}
+		return w, nil
+	}
+	return choose(ctx, machineLevel(), pyTorchCores()[runtime.GOARCH], launch, func(w *worker) (float64, error) { return w.steps(10) })
+}
+
+// advice returns what would make PyTorch faster, "" for nothing.
+func advice(e entrant) string {
+	if strings.Contains(e.workers[0].about.detail, "openblas-pthread") {
+		return "may be faster with OpenBLAS for OpenMP; in Debian: apt-get install libopenblas0-openmp"
+	}
+	return ""
+}
+
 // compare prints the rows of a batch as soon as they are there.
 func (c *trainCmd) compare(ctx context.Context, r *race, cpus []int, out io.Writer) error {
 	if !c.JSON {
 		for _, e := range r.entrants {
-			fmt.Fprintf(out, "%-12s %s\n", e.name, e.workers[0].about)
+			fmt.Fprintf(out, "%-12s %v\n", e.name, e.workers[0].about)
 		}
 		fmt.Fprintf(out, "%s, %s, %d images, CPUs %v, %d rounds\n", r.cfg.Model(), c.Optimizer, c.Images, cpus, c.Rounds)
 		fmt.Fprint(out, "µs a step, of the median turn; share: of the FMA peak, by our products; ×: a peer's time over ours\n")

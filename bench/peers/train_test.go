@@ -39,7 +39,7 @@ func inFP32(optimizer string) bench.TrainConfig {
 // newRace returns a race of fakes.
 func newRace(t *testing.T, behaviours ...string) *race {
 	t.Helper()
-	r := &race{threads: []int{1, 2}, rounds: 3, cfg: lesson}
+	r := &race{threads: []int{1, 2}, rounds: 3, turn: stepsTurn, cfg: lesson}
 	for _, b := range behaviours {
 		e := entrant{name: b}
 		for range r.threads {
@@ -316,7 +316,7 @@ func TestPyTorch(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w, err := start("pytorch", pytorch(python, drivers, c.precision, cfg, 1), cpus[:1], time.Minute)
+		w, err := start("pytorch", trainer(python, drivers, c.precision, cfg, 1), cpus[:1], time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

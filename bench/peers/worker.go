@@ -2,13 +2,19 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
 
 	"github.com/halfgrad/halfgrad/bench"
 	"github.com/halfgrad/halfgrad/kernels"
@@ -18,26 +24,53 @@ import (
 // A worker is a process that multiplies or trains with one library. It answers lines
 // on its input by lines on its output:
 //
-//	                     ready WHAT IT IS               when it has started
-//	prepare M N K     →  ok FIRST LAST [HOW]            the corners of the product, and how it is done
-//	gemm M N K CALLS  →  NANOSECONDS                    of a call, after as many that are not timed
-//	                     error WHAT                     instead of any of these
+//	                       ready WHAT IT IS             when it has started, see identity
+//	prepare M N K TRANS →  ok FIRST LAST [HOW]          the corners of the product, and how it is done
+//	gemm M N K CALLS    →  NANOSECONDS                  of a call, after as many that are not timed
+//	show                →  C, row after row             of a small product
+//	                       error WHAT                   instead of any of these
 //
-// The operands are those of operands.go. Our own worker knows two more:
+// The operands are those of operands.go; TRANS is "nn", or has "t" for A or B that is
+// stored transposed. Our own worker knows two more:
 //
-//	keep M N K        →  ok FIRST LAST                  prepare, with B packed once and kept
-//	peak              →  GFLOPS                         of the FMA loop, on all threads
+//	keep M N K TRANS    →  ok FIRST LAST                prepare, with B packed once and kept
+//	peak                →  GFLOPS                       of the FMA loop, on all threads
 //
 // One that trains knows, instead of prepare, gemm and keep:
 //
-//	prepare BATCH DIR →  ok FIRST LAST MOVED [HOW]      the outcome of some steps, see trainee.go, and how they are done
-//	train STEPS       →  NANOSECONDS                    of a step, after as many that are not timed
+//	prepare BATCH DIR   →  ok FIRST LAST MOVED [HOW]    the outcome of some steps, see trainee.go, and how they are done
+//	train STEPS         →  NANOSECONDS                  of a step, after as many that are not timed
 type worker struct {
-	name, about string
-	cmd         *exec.Cmd
-	in          io.WriteCloser
-	lines       chan string // closed when the process ends its output
-	timeout     time.Duration
+	name    string
+	about   identity
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	lines   chan string // closed when the process ends its output
+	timeout time.Duration
+}
+
+// identity is what a worker is, in its own words, with tabs between. What it does not
+// know is empty.
+type identity struct {
+	name, version string
+	core          string // the processor or instruction set that its code is for
+	detail        string
+}
+
+func parseIdentity(s string) identity {
+	fields := append(strings.Split(s, "\t"), "", "", "")
+	return identity{fields[0], fields[1], fields[2], fields[3]}
+}
+
+// String returns all of it that there is.
+func (id identity) String() string {
+	s := strings.TrimSpace(id.name + " " + id.version)
+	for _, more := range []string{id.core, id.detail} {
+		if more != "" {
+			s += ", " + more
+		}
+	}
+	return s
 }
 
 // start runs a worker on the given CPUs. The error says what it said instead of
@@ -70,7 +103,7 @@ func start(name string, cmd *exec.Cmd, cpus []int, timeout time.Duration) (*work
 		w.stop()
 		return nil, err
 	}
-	w.about = strings.TrimPrefix(about, "ready ")
+	w.about = parseIdentity(strings.TrimPrefix(about, "ready "))
 	return w, nil
 }
 
@@ -128,8 +161,8 @@ func (w *worker) number(line string) (float64, error) {
 
 // prepare makes the worker ready for a shape, by the command prepare or keep,
 // and checks the product. It returns how the worker does it.
-func (w *worker) prepare(command string, s bench.Shape) (how string, err error) {
-	line := fmt.Sprintf("%s %d %d %d", command, s.M, s.N, s.K)
+func (w *worker) prepare(command string, p product) (how string, err error) {
+	line := fmt.Sprintf("%s %v", command, p)
 	answer, err := w.ask(line)
 	if err != nil {
 		return "", err
@@ -138,8 +171,8 @@ func (w *worker) prepare(command string, s bench.Shape) (how string, err error) 
 	if n, err := fmt.Sscanf(answer, "ok %g %g %s", &first, &last, &how); n < 2 {
 		return "", fmt.Errorf("peers: %s answered %q to %q, want ok and two numbers: %w", w.name, answer, line, err)
 	}
-	if wantFirst, wantLast := corners(s); !near(first, wantFirst) || !near(last, wantLast) {
-		return "", fmt.Errorf("peers: %s has a wrong product of %v: its corners are %g and %g, want %g and %g", w.name, s, first, last, wantFirst, wantLast)
+	if wantFirst, wantLast := corners(p.Shape); !near(first, wantFirst) || !near(last, wantLast) {
+		return "", fmt.Errorf("peers: %s has a wrong product of %v: its corners are %g and %g, want %g and %g", w.name, p.Shape, first, last, wantFirst, wantLast)
 	}
 	return how, nil
 }
@@ -167,8 +200,8 @@ func (w *worker) prepareSteps(batch int, folder string) (o outcome, how string, 
 func (w *worker) steps(n int) (float64, error) { return w.number(fmt.Sprintf("train %d", n)) }
 
 // serve is a worker of ours: it says what it is, and then answers lines.
-func serve(in io.Reader, out io.Writer, about string, answer func(line string) string) error {
-	if _, err := fmt.Fprintf(out, "ready halfgrad, %s\n", about); err != nil {
+func serve(in io.Reader, out io.Writer, id identity, answer func(line string) string) error {
+	if _, err := fmt.Fprintf(out, "ready %s\t%s\t%s\t%s\n", id.name, id.version, id.core, id.detail); err != nil {
 		return err
 	}
 	s := bufio.NewScanner(in)
@@ -187,45 +220,125 @@ func peakAnswer(peak bench.Peak) string {
 	for start := time.Now(); time.Since(start) < turn; {
 		best = max(best, peak.Measure())
 	}
-	return fmt.Sprintf("%.1f", best)
+	return fmt.Sprintf("%.6g", best)
 }
 
-// multiplier answers what our worker is asked about products.
-func multiplier(e *kernels.Engine, c tensor.DType) func(line string) string {
-	peak := bench.NewPeak(e)
-	var (
-		ready bench.Shape
-		args  kernels.GemmArgs
-	)
+// library is what multiplies in a worker of ours. multiply computes the product that
+// was prepared last, and row returns a row of it.
+type library struct {
+	prepare  func(p product, keep bool) error
+	multiply func()
+	row      func(i int) []float32
+	peak     func() string // nil where it has none
+}
+
+// multiplier answers what a worker of ours is asked about products.
+func multiplier(l library) func(line string) string {
+	var ready product
 	return func(line string) string {
 		command, rest, _ := strings.Cut(line, " ")
 		var s bench.Shape
-		var calls int
-		n, _ := fmt.Sscan(rest, &s.M, &s.N, &s.K, &calls)
+		var last string
+		n, _ := fmt.Sscan(rest, &s.M, &s.N, &s.K, &last)
+		calls, _ := strconv.Atoi(last)
 		switch {
-		case command == "peak":
-			return peakAnswer(peak)
-		case (command == "prepare" || command == "keep") && n == 3 && min(s.M, s.N, s.K) > 0:
-			ready, args = s, operands(s, c)
-			if command == "keep" {
-				args.Packed = kernels.Pack(args.B)
+		case command == "peak" && l.peak != nil:
+			return l.peak()
+		case (command == "prepare" || command == "keep") && n == 4 && min(s.M, s.N, s.K) > 0 && slices.Contains([]string{"nn", "nt", "tn", "tt"}, last):
+			ready = product{s, last}
+			if err := l.prepare(ready, command == "keep"); err != nil {
+				ready = product{}
+				return "error " + err.Error()
 			}
-			e.Gemm(args)
-			row := make([]float32, s.N)
-			args.C.LoadRow(row, 0)
-			first := row[0]
-			args.C.LoadRow(row, s.M-1)
-			return fmt.Sprintf("ok %g %g", first, row[s.N-1])
-		case command == "gemm" && n == 4 && s == ready && calls > 0:
+			l.multiply()
+			return fmt.Sprintf("ok %g %g", l.row(0)[0], l.row(s.M - 1)[s.N-1])
+		case command == "show" && ready.M > 0:
+			var b strings.Builder
+			for i := range ready.M {
+				for _, v := range l.row(i) {
+					fmt.Fprintf(&b, "%g ", v)
+				}
+			}
+			return b.String()
+		case command == "gemm" && n == 4 && s == ready.Shape && calls > 0:
 			for range calls {
-				e.Gemm(args)
+				l.multiply()
 			}
 			start := time.Now()
 			for range calls {
-				e.Gemm(args)
+				l.multiply()
 			}
 			return fmt.Sprintf("%.1f", float64(time.Since(start).Nanoseconds())/float64(calls))
 		}
 		return "error unknown command, or a shape that is not prepared: " + line
 	}
+}
+
+// halfgrad is our own library, with operands of one type and C of another.
+func halfgrad(e *kernels.Engine, dtype, c tensor.DType) library {
+	peak := bench.NewPeak(e)
+	var args kernels.GemmArgs
+	return library{
+		prepare: func(p product, keep bool) error {
+			args = operands(p, dtype, c)
+			if keep {
+				args.Packed = kernels.Pack(args.B)
+			}
+			return nil
+		},
+		multiply: func() { e.Gemm(args) },
+		row: func(i int) []float32 {
+			row := make([]float32, args.C.Cols)
+			args.C.LoadRow(row, i)
+			return row
+		},
+		peak: func() string { return peakAnswer(peak) },
+	}
+}
+
+// gonumBLAS is gonum's BLAS in Go, fp32, which has as many goroutines as GOMAXPROCS
+// allows.
+func gonumBLAS() library {
+	var a, b, c blas32.General
+	var ta, tb blas.Transpose
+	return library{
+		prepare: func(p product, keep bool) error {
+			if keep {
+				return errors.New("gonum packs nothing that could be kept")
+			}
+			args := operands(p, tensor.F32, tensor.F32)
+			a, ta = general(args.A, p.trans[0] == 't')
+			b, tb = general(args.B, p.trans[1] == 't')
+			c, _ = general(args.C, false)
+			return nil
+		},
+		multiply: func() { blas32.Gemm(ta, tb, 1, a, b, 0, c) },
+		row:      func(i int) []float32 { return c.Data[i*c.Stride:][:c.Cols] },
+	}
+}
+
+// general returns a dense matrix in gonum's words.
+func general(m tensor.Matrix, transposed bool) (blas32.General, blas.Transpose) {
+	if transposed {
+		g, _ := general(m.T(), false)
+		return g, blas.Trans
+	}
+	g := blas32.General{Rows: m.Rows, Cols: m.Cols, Stride: m.Cols, Data: make([]float32, m.Rows*m.Cols)}
+	for i := range m.Rows {
+		m.LoadRow(g.Data[i*g.Stride:][:m.Cols], i)
+	}
+	return g, blas.NoTrans
+}
+
+// gonumVersion returns which one is linked.
+func gonumVersion() string {
+	const path = "gonum.org/v1/gonum"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, m := range info.Deps {
+			if m.Path == path {
+				return strings.TrimPrefix(m.Version, "v")
+			}
+		}
+	}
+	return ""
 }

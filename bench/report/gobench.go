@@ -14,11 +14,11 @@ import (
 //	benchstat -ignore goos,goarch,cpu a.txt b.txt      # of two
 //	benchstat -col /kernel new.txt
 //
-// Times are in ns/op; rates and the peak beside them are GFLOPS and the like, of
-// which more is better.
+// Times are in ns/op, counts in instructions/op; rates and the peak beside them are
+// GFLOPS and the like, of which more is better.
 func (r *Report) WriteGo(w io.Writer) error {
 	out := benchfmt.NewWriter(w)
-	for _, unit := range []string{GFLOPS, "GB/s", "Gelem/s", "peak-GFLOPS"} {
+	for _, unit := range []string{GFLOPS, "GB/s", "Gelem/s", "flop/instruction", "peak-GFLOPS"} {
 		m := &benchfmt.UnitMetadata{UnitMetadataKey: benchfmt.UnitMetadataKey{Unit: unit, Key: "better"}, OrigUnit: unit, Value: "higher"}
 		if err := out.Write(m); err != nil {
 			return fmt.Errorf("report: %w", err)
@@ -40,8 +40,11 @@ func (r *Report) WriteGo(w io.Writer) error {
 		rates, unit := b.Rates(), b.RateUnit()
 		for j, x := range b.Samples {
 			result := &benchfmt.Result{Config: config, Name: benchfmt.Name(b.Name), Iters: 1}
-			if b.Unit == Nanoseconds {
+			switch b.Unit {
+			case Nanoseconds:
 				result.Values = append(result.Values, benchfmt.Value{Value: x * 1e-9, Unit: "sec/op", OrigValue: x, OrigUnit: "ns/op"})
+			case Instructions:
+				result.Values = append(result.Values, benchfmt.Value{Value: x, Unit: "instructions/op"})
 			}
 			if rates != nil {
 				result.Values = append(result.Values, benchfmt.Value{Value: rates[j], Unit: unit})

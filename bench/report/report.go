@@ -24,7 +24,11 @@
 //	            where unknown;? memory in bytes;? hypervisor;? features; kernels, the
 //	            tiers that it supports;? emulated, and by what: speeds are no claims then
 //	settings    kernels and threads that were measured, and rounds, the samples of each
-//	benchmarks  one a line: name, unit,? work, samples,? peak
+//	            where nothing is merged
+//	peers       ? other libraries that were measured: kernel, what stands for it in names,
+//	            name;? version;? core, the processor or instruction set it was written for
+//	            by its own account;? settings, that it was told by; ? note
+//	benchmarks  one a line: name, unit,? work, samples,? peak,? run
 //	omitted     ? names of benchmarks that were not run, and why
 //
 // A benchmark's name is that of a Go benchmark without "Benchmark", with key=value
@@ -35,13 +39,24 @@
 //	Convert/elements=1024/op=widen/threads=1
 //	Gemm/m=512/n=768/k=3072/ta=n/tb=t/dtype=fp16/threads=2/kernel=avx2
 //	TrainStep/model=784-256-10/batch=128/optimizer=sgd/dtype=fp16/threads=1/kernel=avx512
+//	Gemm/m=512/n=768/k=3072/ta=n/tb=n/dtype=fp32/threads=2/kernel=openblas
+//	Gemm/m=64/n=64/k=64/ta=n/tb=n/dtype=fp16/threads=1/count=instructions/kernel=neon
+//
+// Where the kernel is none of the machine's tiers it is a peer's, another library's.
 //
 // Samples are in the order in which they were taken, in the unit "ns", the time of
-// one operation, or "GFLOPS", which only Peak has. Work is what one operation does:
-// an amount, and its unit, "flop", "B" or "element". Peak has a sample of
+// one operation, "instructions", how many one operation takes, or "GFLOPS", which
+// only Peak has. Instructions are counted where time is no claim, in an emulator, and
+// such benchmarks have count=instructions in their names. Work is what one operation
+// does: an amount, and its unit, "flop", "B" or "element". Peak has a sample of
 // the FMA peak in GFLOPS of as many threads for each of samples, taken just before
-// it. Rates and shares follow from these, see [Benchmark.Rate] and
-// [Benchmark.Share]; they are not in the file.
+// it, or before all that take turns with it. Rates and shares follow from these, see
+// [Benchmark.Rate] and [Benchmark.Share]; they are not in the file.
+//
+// Run is a number above 0 that benchmarks have in common which were measured by
+// turns. Of those that have also all in common but dtype and kernel, samples of one
+// index were taken within the same milliseconds: it is their ratios that count, see
+// [Paired].
 package report
 
 import (
@@ -70,6 +85,7 @@ type Report struct {
 	Build      Build       `json:"build"`
 	Machine    Machine     `json:"machine"`
 	Settings   Settings    `json:"settings"`
+	Peers      []Peer      `json:"peers,omitempty"`
 	Omitted    []Omission  `json:"omitted,omitempty"`
 	Benchmarks []Benchmark `json:"benchmarks,omitempty"` // at least one
 }
@@ -134,6 +150,16 @@ type Settings struct {
 	Rounds  int      `json:"rounds"` // each takes a sample of each benchmark
 }
 
+// Peer is another library that was measured. Empty values are what is not known.
+type Peer struct {
+	Kernel   string   `json:"kernel"` // in the names of its benchmarks
+	Name     string   `json:"name"`
+	Version  string   `json:"version,omitempty"`
+	Core     string   `json:"core,omitempty"`     // that its code was for, as it says
+	Settings []string `json:"settings,omitempty"` // that it was given, such as OPENBLAS_CORETYPE=SKYLAKEX
+	Note     string   `json:"note,omitempty"`     // on what it is and how it was used
+}
+
 // Omission is a benchmark that was not run.
 type Omission struct {
 	Name   Name   `json:"name"`
@@ -143,16 +169,18 @@ type Omission struct {
 // Benchmark is what was measured of one thing.
 type Benchmark struct {
 	Name    Name      `json:"name"`
-	Unit    string    `json:"unit"` // of the samples: Nanoseconds or GFLOPS
+	Unit    string    `json:"unit"` // of the samples: Nanoseconds, Instructions or GFLOPS
 	Work    *Work     `json:"work,omitempty"`
 	Samples []float64 `json:"samples"`
 	Peak    []float64 `json:"peak,omitempty"` // GFLOPS, just before each sample
+	Run     int       `json:"run,omitempty"`  // in which it took turns with others, see [Paired]
 }
 
 // The units of samples.
 const (
-	Nanoseconds = "ns"
-	GFLOPS      = "GFLOPS"
+	Nanoseconds  = "ns"
+	Instructions = "instructions"
+	GFLOPS       = "GFLOPS"
 )
 
 // Work is what an operation does.
@@ -174,7 +202,10 @@ var rateUnits = map[string]string{FLOP: GFLOPS, Bytes: "GB/s", Element: "Gelem/s
 // Name is a benchmark's name: what is measured, then key=value parts.
 type Name string
 
-var validName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(/[a-z][a-z0-9]*=[^\s/=]+)*$`)
+var (
+	validName  = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(/[a-z][a-z0-9]*=[^\s/=]+)*$`)
+	validValue = regexp.MustCompile(`^[^\s/=]+$`)
+)
 
 // Base returns what is measured, such as "Gemm".
 func (n Name) Base() string {
@@ -239,6 +270,12 @@ func (r *Report) check() error {
 	case len(r.Benchmarks) == 0:
 		return fmt.Errorf("no benchmarks: want at least one")
 	}
+	for i, p := range r.Peers {
+		taken := slices.Contains(r.Machine.Kernels, p.Kernel) || slices.ContainsFunc(r.Peers[:i], func(q Peer) bool { return q.Kernel == p.Kernel })
+		if p.Name == "" || !validValue.MatchString(p.Kernel) || taken {
+			return fmt.Errorf("peer %d (%.40s): want a name, and a kernel that no other has", i, p.Kernel)
+		}
+	}
 	seen := map[Name]bool{}
 	for i := range r.Benchmarks {
 		b := &r.Benchmarks[i]
@@ -264,9 +301,16 @@ func (b *Benchmark) check() error {
 	}
 	switch {
 	case b.Unit == Nanoseconds:
+	case b.Unit == Instructions && len(b.Peak) == 0:
 	case b.Unit == GFLOPS && b.Work == nil:
 	default:
-		return fmt.Errorf("unit %q: want %s, or %s without work", b.Unit, Nanoseconds, GFLOPS)
+		return fmt.Errorf("unit %q: want %s, %s without a peak, or %s without work", b.Unit, Nanoseconds, Instructions, GFLOPS)
+	}
+	if counted := b.Name.Get("count") == Instructions; counted != (b.Unit == Instructions) {
+		return fmt.Errorf("unit %q: want %s where the name has count=%s, and nowhere else", b.Unit, Instructions, Instructions)
+	}
+	if b.Run < 0 {
+		return fmt.Errorf("run %d: want none, or more than 0", b.Run)
 	}
 	if b.Work != nil {
 		if _, ok := rateUnits[b.Work.Unit]; !ok || !positive(b.Work.Amount) {

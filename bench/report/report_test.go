@@ -20,7 +20,11 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-const gemm = "Gemm/m=100/n=100/k=100/ta=n/tb=t/dtype=fp16/threads=2/kernel=avx2"
+const (
+	gemm    = "Gemm/m=100/n=100/k=100/ta=n/tb=t/dtype=fp16/threads=2/kernel=avx2"
+	peers   = "Gemm/m=100/n=100/k=100/ta=n/tb=t/dtype=fp32/threads=2/kernel=openblas"
+	counted = "Gemm/m=10/n=10/k=10/ta=n/tb=n/dtype=fp16/threads=1/count=instructions/kernel=avx2"
+)
 
 // sampleReport has something of everything.
 func sampleReport() *Report {
@@ -33,12 +37,18 @@ func sampleReport() *Report {
 			Kernels: []string{"avx2", "generic"}, Emulated: true, Emulator: "an emulator",
 		},
 		Settings: Settings{Kernels: []string{"avx2"}, Threads: []int{1, 2}, Rounds: 2},
-		Omitted:  []Omission{{"Memory/bytes=4096/op=read/threads=9", "too much"}},
+		Peers: []Peer{
+			{Kernel: "openblas", Name: "OpenBLAS", Version: "0.3.21", Core: "SkylakeX", Settings: []string{"OPENBLAS_CORETYPE=SKYLAKEX"}, Note: "by itself it is slower"},
+			{Kernel: "gonum", Name: "gonum"},
+		},
+		Omitted: []Omission{{"Memory/bytes=4096/op=read/threads=9", "too much"}},
 		Benchmarks: []Benchmark{
 			{Name: "Peak/dtype=fp32/threads=2/kernel=avx2", Unit: GFLOPS, Samples: []float64{100, 101.25}},
-			{Name: gemm, Unit: Nanoseconds, Work: &Work{2e6, FLOP}, Samples: []float64{25000, 1e5 / 3}, Peak: []float64{100, 120}},
+			{Name: gemm, Unit: Nanoseconds, Work: &Work{2e6, FLOP}, Samples: []float64{25000, 1e5 / 3}, Peak: []float64{100, 120}, Run: 1},
 			{Name: "Memory/bytes=4096/op=copy/threads=1", Unit: Nanoseconds, Work: &Work{8000, Bytes}, Samples: []float64{100, 200}, Peak: []float64{1, 1}},
 			{Name: "TrainStep/model=784-256-10/batch=16/threads=1", Unit: Nanoseconds, Samples: []float64{8e6, 4e6}},
+			{Name: peers, Unit: Nanoseconds, Work: &Work{2e6, FLOP}, Samples: []float64{50000, 25000}, Peak: []float64{100, 120}, Run: 1},
+			{Name: counted, Unit: Instructions, Work: &Work{2000, FLOP}, Samples: []float64{250, 500}},
 		},
 	}
 }
@@ -105,7 +115,7 @@ func TestEdited(t *testing.T) {
 		{"25000", "24000"}, {"33333.333333333336", "33333.33333333333"}, {`"avx2"`, `"avx3"`}, {"KVM", "Xen"},
 		{`"emulated": true`, `"emulated": false`}, {"too much", "too little"}, {"2026-", "2025-"}, {"[100,120]", "[100,121]"},
 		{"[25000,", "[25000,25000,"}, {`"rounds": 2`, `"rounds": 3`}, {gemm, strings.Replace(gemm, "m=100", "m=101", 1)},
-		{`"sha256": "`, `"sha256": "0`},
+		{`"sha256": "`, `"sha256": "0`}, {"=SKYLAKEX", "=ZEN"}, {"0.3.21", "0.3.22"}, {`"run":1`, `"run":2`}, {"by itself it is slower", "a wonder"},
 	} {
 		if !strings.Contains(file, edit[0]) {
 			t.Errorf("no %s in the file", edit[0])
@@ -173,6 +183,14 @@ func TestInvalid(t *testing.T) {
 		"seconds":               func(r *Report) { r.Seconds = math.NaN() },
 		"version of Go":         func(r *Report) { r.Build.Go = "" },
 		"machine: want":         func(r *Report) { r.Machine.Cores = 0 },
+		"peer 1 (openblas)":     func(r *Report) { r.Peers[1].Kernel = "openblas" },
+		"peer 0 (avx2)":         func(r *Report) { r.Peers[0].Kernel = "avx2" },
+		"peer 0 (a/b)":          func(r *Report) { r.Peers[0].Kernel = "a/b" },
+		"peer 1 (gonum)":        func(r *Report) { r.Peers[1].Name = "" },
+		"run -1":                func(r *Report) { r.Benchmarks[1].Run = -1 },
+		"has count=":            func(r *Report) { r.Benchmarks[1].Unit = Instructions; r.Benchmarks[1].Peak = nil },
+		"and nowhere else":      func(r *Report) { r.Benchmarks[5].Unit = Nanoseconds },
+		"without a peak":        func(r *Report) { r.Benchmarks[5].Peak = []float64{1, 1} },
 		"negative sizes":        func(r *Report) { r.Machine.Caches.L2 = -1 },
 		"not emulated":          func(r *Report) { r.Machine.Emulated = false },
 		"settings":              func(r *Report) { r.Settings.Threads = []int{1, 0} },
@@ -289,11 +307,15 @@ func TestWriteGo(t *testing.T) {
 		"Memory/bytes=4096/op=copy/threads=1 2e-07 sec/op 40 GB/s 1 peak-GFLOPS",
 		"TrainStep/model=784-256-10/batch=16/threads=1 0.008 sec/op",
 		"TrainStep/model=784-256-10/batch=16/threads=1 0.004 sec/op",
+		peers + " 5e-05 sec/op 40 GFLOPS 100 peak-GFLOPS",
+		peers + " 2.5e-05 sec/op 80 GFLOPS 120 peak-GFLOPS",
+		counted + " 250 instructions/op 8 flop/instruction",
+		counted + " 500 instructions/op 4 flop/instruction",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("other results (-want +got):\n%s\nof\n%s", diff, text)
 	}
-	for unit, better := range map[string]int{"GFLOPS": 1, "GB/s": 1, "Gelem/s": 1, "peak-GFLOPS": 1, "ns/op": -1} {
+	for unit, better := range map[string]int{"GFLOPS": 1, "GB/s": 1, "Gelem/s": 1, "flop/instruction": 1, "peak-GFLOPS": 1, "ns/op": -1} {
 		if got := reader.Units().GetBetter(unit); got != better {
 			t.Errorf("better %s: %d, want %d", unit, got, better)
 		}
@@ -315,6 +337,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(file[:len(file)/2])
 	f.Add([]byte(`{"kind":"halfgrad-bench","schema":1}`))
 	f.Add([]byte(`{"kind":"halfgrad-bench","schema":1,"sha256":"","date":"2026-05-06T07:08:09+01:00","benchmarks":[{"name":"A/b=1"}]}`))
+	f.Add([]byte(`{"kind":"halfgrad-bench","schema":1,"peers":[{"kernel":"blis","name":"BLIS"}],"benchmarks":[{"name":"A/count=instructions","unit":"instructions","samples":[1],"run":3}]}`))
 	f.Add([]byte("[]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := Parse("x.json", data)
@@ -349,9 +372,19 @@ func FuzzParse(f *testing.F) {
 			if _, _, err := Compare(b, b); err != nil {
 				t.Error(err)
 			}
+			Paired(b, &got.Benchmarks[0])
 		}
 		if err := got.WriteGo(&bytes.Buffer{}); err != nil {
 			t.Error(err)
+		}
+		// Into itself: it is as it was, but for its duration, and runs are numbered anew.
+		if err := got.Merge(r); err != nil {
+			t.Fatal(err)
+		}
+		if got.Seconds = r.Seconds; r.Seconds < 1e300 {
+			if _, err := got.Encode(); err != nil {
+				t.Errorf("merged into itself: %v", err)
+			}
 		}
 	})
 }

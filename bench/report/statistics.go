@@ -38,7 +38,8 @@ func sample(values []float64) *benchmath.Sample {
 }
 
 // Rate returns what is done per time, and its unit: GFLOPS, GB/s (of 1e9 bytes) or
-// Gelem/s. Higher is better. ok is false where the work is not known.
+// Gelem/s; or per instruction: flop/instruction and so on. Higher is better. ok is
+// false where the work is not known.
 func (b *Benchmark) Rate() (s benchmath.Summary, unit string, ok bool) {
 	rates := b.Rates()
 	if rates == nil {
@@ -54,6 +55,8 @@ func (b *Benchmark) RateUnit() string {
 		return GFLOPS
 	case b.Work == nil:
 		return ""
+	case b.Unit == Instructions:
+		return b.Work.Unit + "/instruction"
 	}
 	return rateUnits[b.Work.Unit]
 }
@@ -67,8 +70,8 @@ func (b *Benchmark) Rates() []float64 {
 		return nil
 	}
 	rates := make([]float64, len(b.Samples))
-	for i, ns := range b.Samples {
-		rates[i] = b.Work.Amount / ns
+	for i, x := range b.Samples {
+		rates[i] = b.Work.Amount / x
 	}
 	return rates
 }
@@ -137,10 +140,32 @@ func Compare(a, b *Benchmark) (ratio float64, c benchmath.Comparison, err error)
 		return 0, benchmath.Comparison{}, fmt.Errorf("report: %s is in %q and %s in %q: want one unit", a.Name, ua, b.Name, ub)
 	}
 	ra, rb := a.Rates(), b.Rates()
-	if ra == nil { // both are times
+	if ra == nil && a.Unit != b.Unit {
+		return 0, benchmath.Comparison{}, fmt.Errorf("report: %s is in %q and %s in %q: want one unit", a.Name, a.Unit, b.Name, b.Unit)
+	}
+	if ra == nil { // both are times, or instructions
 		c = benchmath.AssumeNothing.Compare(sample(a.Samples), sample(b.Samples))
 		return a.Summary().Center / b.Summary().Center, c, nil
 	}
 	c = benchmath.AssumeNothing.Compare(sample(ra), sample(rb))
 	return summary(rb).Center / summary(ra).Center, c, nil
+}
+
+// Paired returns the ratio of b's rate to a's (over 1 where b is faster), sample by
+// sample, which is free of what made the whole machine slow for a while. ok is false
+// where the two did not take turns, or their work is not the same.
+func Paired(a, b *Benchmark) (s benchmath.Summary, ok bool) {
+	sameWork := a.Work == b.Work || a.Work != nil && b.Work != nil && *a.Work == *b.Work
+	if a.Run == 0 || a.Run != b.Run || a.Unit != b.Unit || !sameWork || len(a.Samples) != len(b.Samples) ||
+		a.Name.Without("dtype", "kernel") != b.Name.Without("dtype", "kernel") {
+		return benchmath.Summary{}, false
+	}
+	ratios := make([]float64, len(a.Samples))
+	for i, x := range a.Samples {
+		ratios[i] = x / b.Samples[i]
+		if a.Unit == GFLOPS {
+			ratios[i] = 1 / ratios[i]
+		}
+	}
+	return summary(ratios), true
 }

@@ -84,17 +84,25 @@ type work struct {
 	args []string
 }
 
+// options are all that changes the course of a training beside the optimizer.
+var options = []string{
+	"--dropout", "0.5", "--input-dropout", "0.1", "--shift", "1", "--label-smoothing", "0.1", "--loss-weight", "0.3", "--accumulate", "2",
+	"--clip-norm", "0.5", "--clip-value", "0.1", "--schedule", "onecycle", "--warmup", "5", "--nesterov", "--weight-decay", "0.01", "--no-bias-decay",
+}
+
 // The first of these is verify, the others are training.
 var (
 	full = []work{
 		{"digest of 10000 cases", []string{"verify"}},
 		{"weights after an epoch of SGD", []string{"train", "--epochs", "1"}},
 		{"after 200 steps of AdamW", []string{"train", "--optimizer", "adamw", "--max-steps", "200"}},
+		{"after 100 steps with all options", append([]string{"train", "--max-steps", "100"}, options...)},
 	}
 	quick = []work{
 		{"digest of 500 cases", []string{"verify", "--cases", "500"}},
 		{"weights after 30 steps of SGD", []string{"train", "--hidden", "16", "--max-steps", "30"}},
 		{"after 30 steps of AdamW", []string{"train", "--hidden", "16", "--max-steps", "30", "--optimizer", "adamw"}},
+		{"after 20 steps with all options", append([]string{"train", "--hidden", "16", "--max-steps", "20"}, options...)},
 	}
 )
 

@@ -140,26 +140,27 @@ func TestAllAgree(t *testing.T) {
 	if err := agree(rows); err != nil {
 		t.Error(err)
 	}
-	const want = `| architecture | emulation | kernel | training threads | digest of 500 cases | weights after 30 steps of SGD | after 30 steps of AdamW |
-|---|---|---|---|---|---|---|
-| amd64 | none | generic | 1 | 0123456789ab | 0123456789ab | 0123456789ab |
-| amd64 | none | generic | 3 | 0123456789ab | 0123456789ab | 0123456789ab |
-| arm64 | qemu, max | generic | 3 | 0123456789ab | 0123456789ab | 0123456789ab |
-| s390x | qemu | generic | 1 | 0123456789ab | 0123456789ab | 0123456789ab |
+	const want = `| architecture | emulation | kernel | training threads | digest of 500 cases | weights after 30 steps of SGD | after 30 steps of AdamW | after 20 steps with all options |
+|---|---|---|---|---|---|---|---|
+| amd64 | none | generic | 1 | 0123456789ab | 0123456789ab | 0123456789ab | 0123456789ab |
+| amd64 | none | generic | 3 | 0123456789ab | 0123456789ab | 0123456789ab | 0123456789ab |
+| arm64 | qemu, max | generic | 3 | 0123456789ab | 0123456789ab | 0123456789ab | 0123456789ab |
+| s390x | qemu | generic | 1 | 0123456789ab | 0123456789ab | 0123456789ab | 0123456789ab |
 `
 	if got := s.table(rows); got != want {
 		t.Errorf("table\n%s, want\n%s", got, want)
 	}
 	run := filepath.Join(s.folder, "run2")
-	if asked := f.asked[6:9]; !slices.Equal(asked, []string{
+	if asked := f.asked[8:12]; !slices.Equal(asked, []string{
 		"qemu-arm -cpu max arm verify --cases 500 --json --kernel generic --threads 1,2,3",
 		"qemu-arm -cpu max arm train --hidden 16 --max-steps 30 --kernel generic --threads 3 --out " + run + " --metrics " + run + ".jsonl",
 		"qemu-arm -cpu max arm train --hidden 16 --max-steps 30 --optimizer adamw --kernel generic --threads 3 --out " + run + " --metrics " + run + ".jsonl",
+		"qemu-arm -cpu max arm train --hidden 16 --max-steps 20 " + strings.Join(options, " ") + " --kernel generic --threads 3 --out " + run + " --metrics " + run + ".jsonl",
 	}) {
 		t.Errorf("asked %q", asked)
 	}
 	progress := s.progress.(*bytes.Buffer).String()
-	if !regexp.MustCompile(`^(\d of 4: \w+ \(.*\) generic \d threads: \d+\.\d \+ \d+\.\d \+ \d+\.\d s\n){4}$`).MatchString(progress) {
+	if !regexp.MustCompile(`^(\d of 4: \w+ \(.*\) generic \d threads: \d+\.\d \+ \d+\.\d \+ \d+\.\d \+ \d+\.\d s\n){4}$`).MatchString(progress) {
 		t.Errorf("progress:\n%s", progress)
 	}
 }
@@ -177,26 +178,26 @@ func TestDisagreement(t *testing.T) {
 				return other, nil
 			}
 			return sum, nil
-		}, "amd64 (none) avx2 1 threads: 0123456789AB where 9 of 10 rows have 0123456789ab\namd64 (none) avx2 1 threads: 0123456789AB where 9 of 10 rows have 0123456789ab",
-			"| amd64 | none | avx2 | 1 | 0123456789ab | 0123456789AB | 0123456789AB |"},
+		}, strings.Repeat("amd64 (none) avx2 1 threads: 0123456789AB where 9 of 10 rows have 0123456789ab\n", 2) + "amd64 (none) avx2 1 threads: 0123456789AB where 9 of 10 rows have 0123456789ab",
+			"| amd64 | none | avx2 | 1 | 0123456789ab | 0123456789AB | 0123456789AB | 0123456789AB |"},
 		{"digest, and verify says so", func(argv []string, sum string) (string, error) {
 			if argv[0] == "qemu-z" && slices.Contains(argv, "verify") {
 				return other, errors.New("other bits than the published digest")
 			}
 			return sum, nil
-		}, "s390x (qemu) generic 1 threads: other bits than the published digest", "| s390x | qemu | generic | 1 | 0123456789AB | 0123456789ab | 0123456789ab |"},
+		}, "s390x (qemu) generic 1 threads: other bits than the published digest", "| s390x | qemu | generic | 1 | 0123456789AB | 0123456789ab | 0123456789ab | 0123456789ab |"},
 		{"a crash", func(argv []string, sum string) (string, error) {
 			if slices.Contains(argv, "adamw") && after(argv, "--kernel") == "neon" {
 				return "", errors.New("segmentation fault")
 			}
 			return sum, nil
-		}, "arm64 (qemu, max) neon 2 threads: segmentation fault", "| arm64 | qemu, max | neon | 2 | 0123456789ab | 0123456789ab | failed |"},
+		}, "arm64 (qemu, max) neon 2 threads: segmentation fault", "| arm64 | qemu, max | neon | 2 | 0123456789ab | 0123456789ab | failed | 0123456789ab |"},
 		{"no digest", func(argv []string, sum string) (string, error) {
 			if argv[0] == "qemu-z" {
 				return "", nil
 			}
 			return sum, nil
-		}, `s390x (qemu) generic 1 threads: no sha256 in the last line "{\"threads\":3,\"sha256\":\"\"}"`, "| s390x | qemu | generic | 1 | failed | failed | failed |"},
+		}, `s390x (qemu) generic 1 threads: no sha256 in the last line "{\"threads\":3,\"sha256\":\"\"}"`, "| s390x | qemu | generic | 1 | failed | failed | failed | failed |"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			machines, f := lab()

@@ -230,6 +230,19 @@ func (o *operands) matrix(i int, dtype tensor.DType, rows, cols int, trans bool)
 	return tensor.MatrixF32(o.f32[i][:rows*cols], rows, cols)
 }
 
+// GemmName returns the name of a product's benchmark. trans is one of Product.Trans.
+func GemmName(s bench.Shape, trans, dtype string, threads int, kernel string) report.Name {
+	return report.Name(fmt.Sprintf("Gemm/m=%d/n=%d/k=%d/ta=%c/tb=%c/dtype=%s/threads=%d/kernel=%s",
+		s.M, s.N, s.K, trans[0], trans[1], dtype, threads, kernel))
+}
+
+// TrainName returns the name of a training step's benchmark. dtype may be one that
+// bench.TrainConfig does not have, another library's.
+func TrainName(cfg bench.TrainConfig, dtype string, threads int, kernel string) report.Name {
+	return report.Name(fmt.Sprintf("TrainStep/model=%s/batch=%d/optimizer=%s/dtype=%s/threads=%d/kernel=%s",
+		cfg.Model(), cfg.Batch, cfg.Optimizer, dtype, threads, kernel))
+}
+
 func (s *session) products(engines []*kernels.Engine, peaks []bench.Peak) error {
 	o := new(operands)
 	sizes := map[tensor.DType][3]int{}
@@ -247,7 +260,6 @@ func (s *session) products(engines []*kernels.Engine, peaks []bench.Peak) error 
 		o.f32[i] = values(n)
 	}
 	for _, p := range s.Products {
-		m, n, k := p.Shape.M, p.Shape.N, p.Shape.K
 		for _, dtype := range p.DTypes {
 			for _, trans := range p.Trans {
 				if len(trans) != 2 || trans[0] != 'n' && trans[0] != 't' || trans[1] != 'n' && trans[1] != 't' {
@@ -256,10 +268,8 @@ func (s *session) products(engines []*kernels.Engine, peaks []bench.Peak) error 
 				g := o.product(p.Shape, dtype, trans[0] == 't', trans[1] == 't')
 				for i, e := range engines {
 					s.add(report.Benchmark{
-						Name: report.Name(fmt.Sprintf("Gemm/m=%d/n=%d/k=%d/ta=%c/tb=%c/dtype=%v/threads=%d/kernel=%s",
-							m, n, k, trans[0], trans[1], dtype, e.Threads(), e.Tier())),
-						Unit: report.Nanoseconds,
-						Work: &report.Work{Amount: 2 * float64(m) * float64(n) * float64(k), Unit: report.FLOP},
+						Name: GemmName(p.Shape, trans, dtype.String(), e.Threads(), e.Tier()), Unit: report.Nanoseconds,
+						Work: &report.Work{Amount: p.Shape.FLOPs(), Unit: report.FLOP},
 					}, peaks[i], ready(timed(func() { e.Gemm(g) })))
 				}
 			}
@@ -272,9 +282,7 @@ func (s *session) training(engines []*kernels.Engine, peaks []bench.Peak) {
 	for _, cfg := range s.Train {
 		for i, e := range engines {
 			s.add(report.Benchmark{
-				Name: report.Name(fmt.Sprintf("TrainStep/model=%s/batch=%d/optimizer=%s/dtype=%v/threads=%d/kernel=%s",
-					cfg.Model(), cfg.Batch, cfg.Optimizer, cfg.Precision, e.Threads(), e.Tier())),
-				Unit: report.Nanoseconds,
+				Name: TrainName(cfg, cfg.Precision.String(), e.Threads(), e.Tier()), Unit: report.Nanoseconds,
 				Work: &report.Work{Amount: cfg.FLOPs(), Unit: report.FLOP},
 			}, peaks[i], func() (operation, error) {
 				t, err := bench.NewTrainee(e, cfg, nil)

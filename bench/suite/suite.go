@@ -146,7 +146,7 @@ func Run(ctx context.Context, cfg Config, progress func(Progress)) (*report.Repo
 	}
 	r := &report.Report{
 		Date: begun.UTC().Truncate(time.Second), Suite: cfg.Name, Seconds: round(time.Since(begun).Seconds()),
-		Build: build(), Machine: ThisMachine(), Omitted: s.omitted,
+		Build: ThisBuild(), Machine: ThisMachine(), Omitted: s.omitted,
 		Settings: report.Settings{Kernels: s.kernels, Threads: cfg.Threads, Rounds: rounds},
 	}
 	r.Machine.Emulated = r.Machine.Emulated || cfg.Emulated
@@ -331,8 +331,8 @@ func round(x float64) float64 {
 	return x
 }
 
-// build says which program this is.
-func build() report.Build {
+// ThisBuild says which program this is.
+func ThisBuild() report.Build {
 	b := report.Build{Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
+	"image"
+	"slices"
+	"text/tabwriter"
 
-	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/figure"
+	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/trainer"
 )
@@ -18,6 +21,10 @@ type evalCmd struct {
 	Threads int    `help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
 	JSON    bool   `help:"Print JSON."`
+
+	Confusion string `help:"Draw the confusion matrix: what is taken for what. PNG, SVG or PDF by the name's ending." placeholder:"FILE"`
+	Mistakes  string `help:"Draw the images that the network is wrong about, the most confident mistakes first. PNG, SVG or PDF." placeholder:"FILE"`
+	Worst     int    `default:"40" help:"How many mistakes --mistakes draws at most." placeholder:"N"`
 }
 
 // evaluation is what `halfgrad eval --json` prints.
@@ -30,23 +37,39 @@ type evaluation struct {
 	Kernel        string `json:"kernel"`
 	Threads       int    `json:"threads"`
 	WeightsSHA256 string `json:"weights_sha256"`
+
+	Classes   []classEvaluation `json:"classes"`
+	Confusion trainer.Confusion `json:"confusion"` // [label][prediction]: images
 }
 
+// classEvaluation is how well the network does on a class; trainer.ClassMetrics
+// says what the numbers are.
+type classEvaluation struct {
+	Class     int     `json:"class"`
+	Support   int     `json:"support"`
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
+}
+
+// maxWorst is how many mistakes fit on a sheet.
+const maxWorst = 1000
+
 func (c *evalCmd) Run(ctx context.Context, e *env) error {
-	if i, err := os.Stat(c.Checkpoint); err == nil && i.IsDir() {
-		c.Checkpoint = filepath.Join(c.Checkpoint, checkpointName)
+	for _, f := range []struct{ flag, path string }{{"--confusion", c.Confusion}, {"--mistakes", c.Mistakes}} {
+		if f.path == "" {
+			continue
+		}
+		if err := figure.CheckPath(f.path); err != nil {
+			return usagef("%s %w", f.flag, err)
+		}
 	}
-	f, err := checkpoint.Read(c.Checkpoint)
-	if err != nil {
-		return usageError{err}
+	if c.Worst < 1 || c.Worst > maxWorst {
+		return usagef("--worst %d: want 1 to %d", c.Worst, maxWorst)
 	}
-	s, err := loadSettings(c.Checkpoint, f)
+	s, err := loadNetwork(c.Checkpoint)
 	if err != nil {
-		return usageError{err}
-	}
-	model, err := s.restored(f)
-	if err != nil {
-		return usageError{err}
+		return err
 	}
 	engine, err := newEngine(c.Kernel, c.Threads)
 	if err != nil {
@@ -59,18 +82,91 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	test := images.Test
 	if in, out := s.Widths[0], s.Widths[len(s.Widths)-1]; in != test.H*test.W || out != test.Classes {
 		return usagef("checkpoint %s is of a network %s: want one from %d to %d for images of %d×%d in %d classes",
-			c.Checkpoint, s.network(), test.H*test.W, test.Classes, test.H, test.W, test.Classes)
+			c.Checkpoint, s.shape(), test.H*test.W, test.Classes, test.H, test.W, test.Classes)
 	}
-	m, err := trainer.Evaluate(ctx, &nn.Context{Engine: engine}, model, s.dtype(), test.Standardized(s.Mean, s.Std))
+	var mistakes []trainer.Prediction
+	m, err := trainer.Evaluate(ctx, &nn.Context{Engine: engine}, s.model, s.dtype(), test.Standardized(s.Mean, s.Std), func(p trainer.Prediction) {
+		if p.Class != p.Label {
+			mistakes = append(mistakes, p)
+		}
+	})
 	if err != nil {
+		return err
+	}
+	classes := make([]classEvaluation, len(m.Confusion))
+	for k := range classes {
+		r := m.Confusion.Class(k)
+		classes[k] = classEvaluation{k, r.Support, r.Precision, r.Recall, r.F1}
+	}
+	if err := c.draw(m, classes, mistakes, test); err != nil {
 		return err
 	}
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(evaluation{
 			TestAccuracy: number(m.Accuracy()), TestLoss: number(m.Loss), Correct: m.Correct, Images: m.Samples,
-			Precision: s.Precision, Kernel: engine.Tier(), Threads: engine.Threads(), WeightsSHA256: trainer.WeightsSHA256(model),
+			Precision: s.Precision, Kernel: engine.Tier(), Threads: engine.Threads(), WeightsSHA256: trainer.WeightsSHA256(s.model),
+			Classes: classes, Confusion: m.Confusion,
 		})
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "class\tsupport\tprecision\trecall\tF1\t")
+	for _, k := range classes {
+		fmt.Fprintf(w, "%d\t%d\t%.4f\t%.4f\t%.4f\t\n", k.Class, k.Support, k.Precision, k.Recall, k.F1)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if c.Confusion != "" {
+		fmt.Fprintf(e.stdout, "wrote %s, the confusion matrix\n", c.Confusion)
+	}
+	switch {
+	case c.Mistakes == "":
+	case len(mistakes) == 0:
+		fmt.Fprintf(e.stdout, "wrote %s, but there is no mistake to show\n", c.Mistakes)
+	default:
+		fmt.Fprintf(e.stdout, "wrote %s, %d of %d mistakes\n", c.Mistakes, min(c.Worst, len(mistakes)), len(mistakes))
 	}
 	_, err = fmt.Fprintf(e.stdout, "test accuracy %.4f (%d of %d images), loss %.4f\n", m.Accuracy(), m.Correct, m.Samples, m.Loss)
 	return err
+}
+
+// draw writes the figures that the flags ask for.
+func (c *evalCmd) draw(m trainer.Metrics, classes []classEvaluation, mistakes []trainer.Prediction, test *data.Images) error {
+	if c.Confusion != "" {
+		var recall, precision []float64
+		for _, k := range classes {
+			recall, precision = append(recall, k.Recall), append(precision, k.Precision)
+		}
+		title := fmt.Sprintf("%d of %d images right, %.2f %%", m.Correct, m.Samples, 100*m.Accuracy())
+		if err := saveFigure(figure.Confusion(title, m.Confusion, recall, precision), "--confusion", c.Confusion); err != nil {
+			return err
+		}
+	}
+	if c.Mistakes == "" {
+		return nil
+	}
+	worst := worstMistakes(mistakes, c.Worst)
+	title := fmt.Sprintf("No mistake in %d images", m.Samples)
+	if len(mistakes) > 0 {
+		title = fmt.Sprintf("%d of %d mistakes in %d images, the most confident first", len(worst), len(mistakes), m.Samples)
+	}
+	var sheet []figure.Mistake
+	for _, p := range worst {
+		n := test.H * test.W
+		sheet = append(sheet, figure.Mistake{
+			Image: &image.Gray{Pix: test.Pixels[p.Index*n : (p.Index+1)*n], Stride: test.W, Rect: image.Rect(0, 0, test.W, test.H)},
+			Index: p.Index, Label: p.Label, Class: p.Class, Probability: p.Probability,
+		})
+	}
+	return saveFigure(figure.Mistakes(title, sheet), "--mistakes", c.Mistakes)
+}
+
+// worstMistakes returns at most n of the mistakes, those of which the network was the
+// most confident first and, among equals, those with the larger loss.
+func worstMistakes(mistakes []trainer.Prediction, n int) []trainer.Prediction {
+	worst := slices.Clone(mistakes)
+	slices.SortStableFunc(worst, func(p, q trainer.Prediction) int {
+		return cmp.Or(cmp.Compare(q.Probability, p.Probability), cmp.Compare(q.Loss, p.Loss))
+	})
+	return worst[:min(n, len(worst))]
 }

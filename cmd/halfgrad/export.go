@@ -23,17 +23,9 @@ type exportCmd struct {
 
 func (c *exportCmd) Run(e *env) error {
 	path := checkpointPath(c.Checkpoint)
-	f, err := checkpoint.Read(path)
+	s, err := loadNetwork(path)
 	if err != nil {
-		return usageError{err}
-	}
-	s, err := loadSettings(path, f)
-	if err != nil {
-		return usageError{err}
-	}
-	model, err := s.restored(f)
-	if err != nil {
-		return usageError{err}
+		return err
 	}
 	if c.Format != "safetensors" && c.Format != "onnx" {
 		return usagef("--format %s: want safetensors or onnx", c.Format)
@@ -60,10 +52,10 @@ func (c *exportCmd) Run(e *env) error {
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return usageError{fmt.Errorf("--out: %w", err)}
 	}
-	if err := export(out, c.Format, model, dtype, s, s.exported(f)); err != nil {
+	if err := export(out, c.Format, s.model, dtype, s.settings, s.exported(s.file)); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "wrote %s: a network %s, its weights in %v\n", out, s.network(), dtype)
+	_, err = fmt.Fprintf(e.stdout, "wrote %s: a network %s, its weights in %v\n", out, s.shape(), dtype)
 	return err
 }
 

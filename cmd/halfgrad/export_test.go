@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/interchange"
@@ -203,7 +205,7 @@ func TestExportAndImport(t *testing.T) {
 		succeed(t, "import", file, "--out", back)
 		got := eval(back)
 		for key := range want {
-			if (got[key] != want[key]) != (dtype == "fp16" && key == "weights_sha256") {
+			if !cmp.Equal(got[key], want[key]) != (dtype == "fp16" && key == "weights_sha256") {
 				t.Errorf("through %s: %s is %v, was %v", dtype, key, got[key], want[key])
 			}
 		}

@@ -81,7 +81,7 @@ func (c *importCmd) Run(e *env) error {
 	if err := checkpoint.Write(path, f); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "wrote %s: a network %s in %s, for pixels of mean %v and standard deviation %v\n", path, s.network(), s.Precision, s.Mean, s.Std)
+	_, err = fmt.Fprintf(e.stdout, "wrote %s: a network %s in %s, for pixels of mean %v and standard deviation %v\n", path, s.shape(), s.Precision, s.Mean, s.Std)
 	return err
 }
 

@@ -91,7 +91,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("the checkpoint has changed (%v)", err)
 	}
 	succeed(t, "import", small, "--out", out, "--force")
-	if s, err := loadSettings(path, load(t, path)); err != nil || s.network() != "784-10" || s.Precision != "fp16" {
+	if s, err := loadSettings(path, load(t, path)); err != nil || s.shape() != "784-10" || s.Precision != "fp16" {
 		t.Errorf("settings %+v, error %v", s, err)
 	}
 }

@@ -23,9 +23,12 @@ accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
   halfgrad train                     learn MNIST (fetched at first use) in a few seconds
   halfgrad train --hidden 1024,1024  … with a larger network
   halfgrad eval --checkpoint halfgrad-run/checkpoint.safetensors
+  halfgrad predict --checkpoint halfgrad-run seven.png   which digit is that?
   halfgrad export --checkpoint halfgrad-run --format onnx
                                      … hand it to other programs; import takes theirs
-  halfgrad inspect --checkpoint halfgrad-run       why the loss is scaled, layer by layer
+  halfgrad inspect --checkpoint halfgrad-run
+                                     why the loss is scaled, layer by layer
+  halfgrad plot run.jsonl --out run.png
   halfgrad info                      what this machine supports, and what is chosen
   halfgrad bench --quick             how fast is it, in a report to compare with others
   halfgrad bench compare A.json B.json             … put them side by side
@@ -47,9 +50,11 @@ const (
 type cli struct {
 	Train   trainCmd   `cmd:"" help:"Train a network on MNIST or a data set in its form."`
 	Eval    evalCmd    `cmd:"" help:"Evaluate a checkpoint on the test images."`
+	Predict predictCmd `cmd:"" help:"Tell which digits pictures show."`
 	Export  exportCmd  `cmd:"" help:"Hand a checkpoint's weights to other programs: PyTorch, ONNX runtimes."`
 	Import  importCmd  `cmd:"" help:"Make a checkpoint of weights that PyTorch has trained."`
 	Inspect inspectCmd `cmd:"" help:"Show what fp16 would lose of a network's gradients, with and without a loss scale."`
+	Plot    plotCmd    `cmd:"" help:"Draw the course of training runs."`
 	Info    infoCmd    `cmd:"" help:"Show the machine: features, kernels, caches."`
 	Bench   benchCmd   `cmd:"" help:"Measure speed, as a share of the machine's own limit."`
 	Verify  verifyCmd  `cmd:"" help:"Tell whether this machine computes the same bits as others."`

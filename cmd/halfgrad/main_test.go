@@ -248,7 +248,7 @@ func TestFlagsMatter(t *testing.T) {
 		{"--optimizer", "adam", "--lr", "0.003"}, {"--optimizer", "adamw", "--lr", "0.003"}, {"--loss-scale", "0.001"}, {"--max-steps", "20"},
 		{"--hidden", "33"}, {"--schedule", "cosine"}, {"--schedule", "onecycle"}, {"--schedule", "step"},
 		{"--schedule", "step", "--decay", "0.5"}, {"--schedule", "step", "--decay-every", "1"}, {"--warmup", "10"}, {"--nesterov"},
-		{"--dropout", "0.2"}, {"--input-dropout", "0.2"}, {"--accumulate", "2"}, {"--label-smoothing", "0.1"},
+		{"--dropout", "0.2"}, {"--input-dropout", "0.2"}, {"--accumulate", "2"}, {"--label-smoothing", "0.1"}, {"--shift", "1"},
 		{"--clip-norm", "0.5"}, {"--clip-value", "0.01"}, {"--loss-weight", "0.5"}, {"--weight-decay", "0.01", "--no-bias-decay"},
 	} {
 		args, out := trainArgs(t, dir, flags...)

@@ -249,7 +249,7 @@ func TestBadOptions(t *testing.T) {
 	for _, tt := range []struct{ flag, value, want string }{
 		{"dropout", "1", "--dropout 1: want 0 or more"}, {"dropout", "nan", "--dropout NaN"}, {"input-dropout", "-0.1", "--input-dropout -0.1"},
 		{"accumulate", "0", "--accumulate 0: want 1"}, {"warmup", "-1", "--warmup -1"}, {"decay", "2", "--decay 2"}, {"decay-every", "0", "--decay-every 0"},
-		{"label-smoothing", "1", "--label-smoothing 1"}, {"clip-norm", "-1", "--clip-norm -1"}, {"clip-norm", "inf", "--clip-norm +Inf"}, {"clip-value", "nan", "--clip-value NaN"},
+		{"shift", "-1", "--shift -1: want 0"}, {"label-smoothing", "1", "--label-smoothing 1"}, {"clip-norm", "-1", "--clip-norm -1"}, {"clip-norm", "inf", "--clip-norm +Inf"}, {"clip-value", "nan", "--clip-value NaN"},
 		{"ema", "1", "--ema 1"}, {"loss-weight", "0", "--loss-weight 0"}, {"loss-weight", "1e39", "--loss-weight 1e+39"}, {"early-stop", "-1", "--early-stop -1"},
 		{"checkpoint-every", "-1", "--checkpoint-every -1"}, {"keep", "-1", "--keep -1"}, {"log-every", "-1", "--log-every -1"}, {"recipe", "cake", "--recipe cake: want one of"},
 	} {

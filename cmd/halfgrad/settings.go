@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"
@@ -43,6 +45,7 @@ type settings struct {
 	Nesterov    bool    `json:"nesterov" name:"nesterov" group:"The training" help:"Have sgd look ahead along the momentum."`
 	WeightDecay float64 `json:"weight_decay" name:"weight-decay" group:"The training" help:"Weight decay. Without it, 0.01 for adamw and none for the others." placeholder:"D"`
 	BiasDecay   bool    `json:"bias_decay" name:"bias-decay" group:"The training" default:"true" negatable:"" help:"Whether biases are decayed too."`
+	Shift       int     `json:"shift" name:"shift" group:"The training" default:"0" help:"Move each training image by up to so many pixels in each direction, at random and anew in every epoch." placeholder:"N"`
 	Smoothing   float64 `json:"label_smoothing" name:"label-smoothing" group:"The training" default:"0" help:"Part of each label that is spread over all classes." placeholder:"S"`
 	ClipNorm    float64 `json:"clip_norm" name:"clip-norm" group:"The training" default:"0" help:"Bound for the norm of the gradients, 0 for none." placeholder:"N"`
 	ClipValue   float64 `json:"clip_value" name:"clip-value" group:"The training" default:"0" help:"Bound for each gradient, 0 for none." placeholder:"V"`
@@ -53,8 +56,10 @@ type settings struct {
 	Seed        uint64  `json:"seed" name:"seed" group:"The training" default:"1" help:"Seed of the weights, the shuffling, the dropout and the hold-out." placeholder:"N"`
 	Holdout     int     `json:"holdout" name:"holdout" group:"The training" help:"Training images kept for validation, 0 for none. Without it, one in twelve: 5000 of MNIST's." placeholder:"N"`
 
-	Mean float32 `json:"mean" kong:"-"` // of the training images' pixels, with which all are standardised
-	Std  float32 `json:"std" kong:"-"`
+	Height int     `json:"height" kong:"-"` // of the images; 0 where unknown
+	Width  int     `json:"width" kong:"-"`
+	Mean   float32 `json:"mean" kong:"-"` // of the training images' pixels, with which all are standardised
+	Std    float32 `json:"std" kong:"-"`
 }
 
 // settingsKey is where a checkpoint's metadata holds the settings.
@@ -67,6 +72,8 @@ const (
 	maxDepth = 64
 	maxBatch = 1 << 20
 	maxEpoch = 1 << 20
+
+	maxShift = 1 << 10
 
 	maxDropout = 0.99
 )
@@ -97,6 +104,9 @@ func loadSettings(path string, f *checkpoint.File) (settings, error) {
 	if !ok {
 		return s, fmt.Errorf("checkpoint %s has no %q in its metadata: was it written by halfgrad train?", path, settingsKey)
 	}
+	if err := kong.ApplyDefaults(&s); err != nil { // of settings that were added since
+		return s, err
+	}
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		return s, fmt.Errorf("checkpoint %s: %q in its metadata: %w", path, settingsKey, err)
 	}
@@ -111,7 +121,7 @@ func loadSettings(path string, f *checkpoint.File) (settings, error) {
 	for i := range len(s.Widths) - 1 {
 		name := fmt.Sprintf("%d.weight", index)
 		if t, ok := f.Tensor(name); !ok || !slices.Equal(t.Shape, s.Widths[i:i+2]) {
-			return s, fmt.Errorf("checkpoint %s: its settings tell of a network %s, but it has no tensor %s of that shape", path, s.network(), name)
+			return s, fmt.Errorf("checkpoint %s: its settings tell of a network %s, but it has no tensor %s of that shape", path, s.shape(), name)
 		}
 		index += 2
 		if s.Dropout > 0 {
@@ -124,11 +134,11 @@ func loadSettings(path string, f *checkpoint.File) (settings, error) {
 // check returns an error that names the first setting out of its range.
 func (s settings) check() error {
 	if len(s.Widths) < 2 || len(s.Widths) > maxDepth || s.Widths[len(s.Widths)-1] > maxWidth {
-		return fmt.Errorf("a network %s: want 2 to %d widths", s.network(), maxDepth)
+		return fmt.Errorf("a network %s: want 2 to %d widths", s.shape(), maxDepth)
 	}
 	for _, w := range s.Widths {
 		if w < 1 || w > 1<<24 {
-			return fmt.Errorf("a network %s: want widths from 1 to %d", s.network(), maxWidth)
+			return fmt.Errorf("a network %s: want widths from 1 to %d", s.shape(), maxWidth)
 		}
 	}
 	if _, err := tensor.ParseDType(s.Precision); err != nil {
@@ -155,6 +165,7 @@ func (s settings) check() error {
 		{"decay-every", s.DecayEvery, s.DecayEvery >= 1 && s.DecayEvery <= maxEpoch, fmt.Sprintf("1 to %d", maxEpoch)},
 		{"momentum", s.Momentum, part(s.Momentum), "0 or more and less than 1"},
 		{"weight-decay", s.WeightDecay, s.WeightDecay == 0 || positive(s.WeightDecay), "0 or a positive, finite number"},
+		{"shift", s.Shift, s.Shift >= 0 && s.Shift <= maxShift, fmt.Sprintf("0 to %d", maxShift)},
 		{"label-smoothing", s.Smoothing, part(s.Smoothing), "0 or more and less than 1"},
 		{"clip-norm", s.ClipNorm, s.ClipNorm == 0 || positive(s.ClipNorm), "0 or a positive, finite number"},
 		{"clip-value", s.ClipValue, s.ClipValue == 0 || positive(s.ClipValue), "0 or a positive, finite number"},
@@ -170,6 +181,9 @@ func (s settings) check() error {
 	if s.Nesterov && s.Optimizer != "sgd" {
 		return fmt.Errorf("--nesterov and --optimizer %s: want it with sgd", s.Optimizer)
 	}
+	if s.Height < 0 || s.Width < 0 || s.Height > 1<<24 || s.Width > 1<<24 || s.Height > 0 && s.Height*s.Width != s.Widths[0] {
+		return fmt.Errorf("images of %d×%d: want as many pixels as the network %s has inputs", s.Height, s.Width, s.shape())
+	}
 	if x := float64(s.Mean) + float64(s.Std); x-x != 0 || s.Std < 0 {
 		return fmt.Errorf("pixels of mean %v and standard deviation %v: want finite numbers, the latter not negative", s.Mean, s.Std)
 	}
@@ -183,8 +197,8 @@ var (
 	schedules  = []string{"constant", "linear", "cosine", "onecycle", "step"}
 )
 
-// network returns the widths as people write them: 784-256-10.
-func (s settings) network() string {
+// shape returns the widths as people write them: 784-256-10.
+func (s settings) shape() string {
 	parts := make([]string, len(s.Widths))
 	for i, w := range s.Widths {
 		parts[i] = strconv.Itoa(w)
@@ -256,6 +270,32 @@ func (s settings) schedule(epoch int64) trainer.Schedule {
 // newModel returns the network, with first weights if rng is not nil.
 func (s settings) newModel(rng *rand.Rand) *nn.Sequential {
 	return nn.MLP{Widths: s.Widths, InputDropout: s.InputDropout, Dropout: s.Dropout}.New(rng)
+}
+
+// network is what a checkpoint holds.
+type network struct {
+	settings
+	model *nn.Sequential
+	file  *checkpoint.File
+}
+
+// loadNetwork returns the network in a checkpoint, which is told by its path or its
+// folder.
+func loadNetwork(path string) (*network, error) {
+	path = checkpointPath(path)
+	f, err := checkpoint.Read(path)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	s, err := loadSettings(path, f)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	model, err := s.restored(f)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("checkpoint %s: %w", path, err)}
+	}
+	return &network{s, model, f}, nil
 }
 
 // restored returns the network that a checkpoint holds, with the averaged weights if

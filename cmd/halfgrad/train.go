@@ -28,7 +28,7 @@ type trainCmd struct {
 	MaxSteps int64  `group:"The training" help:"Stop after so many steps, even within an epoch." placeholder:"N"`
 
 	dataFlags       `group:"Files"`
-	Init            string `group:"Files" help:"Begin with the weights of this checkpoint." placeholder:"FILE"`
+	Init            string `group:"Files" help:"Begin with the weights of this checkpoint, or that in this folder." placeholder:"FILE"`
 	Out             string `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C, and best.safetensors, that with the highest validation accuracy. Those that are there are replaced." placeholder:"DIR"`
 	CheckpointEvery int64  `group:"Files" help:"Write the checkpoint after every so many steps too." placeholder:"N"`
 	Keep            int    `group:"Files" help:"Keep the checkpoints of the last N epochs too, as epoch-0001.safetensors and so on." placeholder:"N"`
@@ -188,8 +188,8 @@ func (s *session) continued() (*checkpoint.File, error) {
 		if !whole {
 			widths = append([]int{saved.Widths[0]}, append(widths, saved.Widths[len(saved.Widths)-1])...)
 		}
-		if network := (settings{Widths: widths}).network(); network != saved.network() {
-			return nil, fmt.Errorf("--resume: the checkpoint is of a network %s, not %s", saved.network(), network)
+		if network := (settings{Widths: widths}).shape(); network != saved.shape() {
+			return nil, fmt.Errorf("--resume: the checkpoint is of a network %s, not %s", saved.shape(), network)
 		}
 	}
 	asked := saved
@@ -240,9 +240,10 @@ func (s *session) fitToData() error {
 	case !s.Resume && !strings.Contains(s.Model, "-"):
 		widths[0], widths[len(widths)-1] = features, train.Classes
 	case ends != [2]int{features, train.Classes}:
-		return fmt.Errorf("a network %s for images of %d×%d in %d classes: want one from %d to %d", s.settings.network(), train.H, train.W, train.Classes, features, train.Classes)
+		return fmt.Errorf("a network %s for images of %d×%d in %d classes: want one from %d to %d", s.settings.shape(), train.H, train.W, train.Classes, features, train.Classes)
 	}
 	s.settings.Mean, s.settings.Std = mean, std
+	s.Height, s.settings.Width = train.H, train.W
 	if !s.Resume && !s.explicit["holdout"] {
 		s.settings.Holdout = train.N / 12
 	}
@@ -257,8 +258,12 @@ func (s *session) fitToData() error {
 		return fmt.Errorf("--early-stop %d and --holdout 0: want images to validate with", s.EarlyStop)
 	}
 	s.test = s.images.Test.Standardized(mean, std)
+	dealt := s.fitted
+	if s.Shift > 0 {
+		dealt = data.Shift(dealt.(data.Bytes), train.H, train.W, s.Shift)
+	}
 	var err error
-	s.train, err = data.NewLoader(s.fitted, data.LoaderConfig{
+	s.train, err = data.NewLoader(dealt, data.LoaderConfig{
 		BatchSize: s.settings.Batch, DType: s.settings.dtype(), Shuffle: true, Seed: s.settings.Seed,
 		Engine: s.engine, Ahead: s.engine.Threads() > 1 && s.settings.Batch*features >= data.AheadFrom,
 	})
@@ -269,7 +274,7 @@ func (s *session) fitToData() error {
 func (s *session) build(saved *checkpoint.File) error {
 	s.model = s.newModel(nn.NewRand(s.Seed))
 	if s.Init != "" {
-		f, err := checkpoint.Read(s.Init)
+		f, err := checkpoint.Read(checkpointPath(s.Init))
 		if err == nil {
 			err = trainer.LoadWeights(s.model, f)
 		}
@@ -354,7 +359,7 @@ func (s *session) announce() {
 	})
 	im := s.images
 	fmt.Fprintf(s.stdout, "data     %d training, %d validation and %d test images of %d×%d\n", im.Train.N-c.Holdout, c.Holdout, im.Test.N, im.Train.H, im.Train.W)
-	fmt.Fprintf(s.stdout, "network  %s, %d parameters, in %s on %s with %d threads\n", c.network(), parameters, c.Precision, s.engine.Tier(), s.engine.Threads())
+	fmt.Fprintf(s.stdout, "network  %s, %d parameters, in %s on %s with %d threads\n", c.shape(), parameters, c.Precision, s.engine.Tier(), s.engine.Threads())
 	optimizer := fmt.Sprintf("%s, learning rate %g %s", c.Optimizer, c.LR, c.Schedule)
 	if c.Optimizer == "sgd" {
 		optimizer += fmt.Sprintf(", momentum %g", c.Momentum)
@@ -363,7 +368,7 @@ func (s *session) announce() {
 		what  string
 		value float64
 	}{
-		{"warm-up", float64(c.Warmup)}, {"weight decay", c.WeightDecay}, {"dropout", c.Dropout}, {"input dropout", c.InputDropout},
+		{"warm-up", float64(c.Warmup)}, {"weight decay", c.WeightDecay}, {"dropout", c.Dropout}, {"input dropout", c.InputDropout}, {"shift", float64(c.Shift)},
 		{"label smoothing", c.Smoothing}, {"clipped to norm", c.ClipNorm}, {"clipped to", c.ClipValue}, {"averaged by", c.EMA},
 	} {
 		if option.value > 0 {

@@ -3,7 +3,6 @@
 
 #include "worker.h"
 
-#include <algorithm>
 #include <memory>
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -19,11 +18,11 @@ struct Matmul {
     matmul primitive;
 
     explicit Matmul(const Product &p)
-        : a(matrix(p.m, p.k), cpu, p.a), b(matrix(p.k, p.n), cpu, p.b), c(matrix(p.m, p.n), cpu, p.c),
+        : a(matrix(p.m, p.k, p.ta), cpu, p.a), b(matrix(p.k, p.n, p.tb), cpu, p.b), c(matrix(p.m, p.n, false), cpu, p.c),
           primitive(matmul::primitive_desc(matmul::desc(a.get_desc(), b.get_desc(), c.get_desc()), cpu)) {}
 
-    static memory::desc matrix(int64_t rows, int64_t cols) {
-        return memory::desc({rows, cols}, memory::data_type::f32, memory::format_tag::ab);
+    static memory::desc matrix(int64_t rows, int64_t cols, bool transposed) {
+        return memory::desc({rows, cols}, memory::data_type::f32, transposed ? memory::format_tag::ba : memory::format_tag::ab);
     }
 
     void run() {
@@ -35,15 +34,41 @@ struct Matmul {
 static std::unique_ptr<Matmul> chosen; // null: dnnl_sgemm
 
 static void sgemm(const Product &p) {
-    dnnl_status_t status = dnnl_sgemm('N', 'N', p.m, p.n, p.k, 1, p.a, p.k, p.b, p.n, 0, p.c, p.n);
+    dnnl_status_t status = dnnl_sgemm(p.ta ? 'T' : 'N', p.tb ? 'T' : 'N', p.m, p.n, p.k, 1, p.a, p.lda(), p.b, p.ldb(), 0, p.c, p.n);
     if (status != dnnl_success) {
         throw error(status, "dnnl_sgemm failed");
     }
 }
 
-std::string about() {
+// isa returns the instruction set that code is generated for, "" for one that is not
+// known here.
+static std::string isa() {
+    switch (dnnl_get_effective_cpu_isa()) {
+    case dnnl_cpu_isa_sse41:
+        return "sse41";
+    case dnnl_cpu_isa_avx:
+        return "avx";
+    case dnnl_cpu_isa_avx2:
+        return "avx2";
+    case dnnl_cpu_isa_avx2_vnni:
+        return "avx2_vnni";
+    case dnnl_cpu_isa_avx512_core:
+        return "avx512_core";
+    case dnnl_cpu_isa_avx512_core_vnni:
+        return "avx512_core_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16:
+        return "avx512_core_bf16";
+    case dnnl_cpu_isa_avx512_core_amx:
+        return "avx512_core_amx";
+    default:
+        return "";
+    }
+}
+
+About about() {
     const dnnl_version_t *v = dnnl_version();
-    return "oneDNN " + std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+    std::string version = std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
+    return {"oneDNN", version, isa(), "dnnl_sgemm or matmul, whichever is faster"};
 }
 
 std::string prepare(const Product &p) {

@@ -1,17 +1,18 @@
-// ONNX Runtime, fp16 in and out: a model of one MatMul, called through
+// ONNX Runtime, fp16 or fp32 in and out: a model of one MatMul, called through
 // session.run, so that the overhead of a call from Node is part of the time.
 // It speaks the protocol of worker.go.
 //
-//	node onnxruntime.mjs FOLDER THREADS input|constant
+//	node onnxruntime.mjs FOLDER THREADS input|constant fp16|fp32
 //
-// FOLDER is where npm has installed onnxruntime-node; the last argument says
-// what B is in the model. A constant B is packed when the session is created.
+// FOLDER is where npm has installed onnxruntime-node; then there is what B is in
+// the model. A constant B is packed when the session is created. MatMul has no
+// operands that are stored transposed.
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 
-const [folder, threads, kindOfB] = process.argv.slice(2);
+const [folder, threads, kindOfB, dtype] = process.argv.slice(2);
 const require = createRequire(join(folder, 'package.json'));
 
 // The protocol buffers that an ONNX file is made of.
@@ -27,12 +28,17 @@ const bytes = (field, ...parts) => {
 };
 const text = (field, s) => bytes(field, Buffer.from(s));
 
-const FLOAT16 = 10; // in TensorProto.DataType
+// For each type of elements its number in TensorProto.DataType, its name in a
+// tensor, and the array that holds it, in which fp16 is bits.
+const { number: dataType, name: tensorType, array: Elements } = {
+  fp16: { number: 10, name: 'float16', array: Uint16Array },
+  fp32: { number: 1, name: 'float32', array: Float32Array },
+}[dtype];
 
 // valueInfo is a ValueInfoProto: an input or output of the graph.
 const valueInfo = (name, rows, cols) => {
   const shape = [rows, cols].map(d => bytes(1, number(1, d)));
-  return [text(1, name), bytes(2, bytes(1, number(1, FLOAT16), bytes(2, ...shape)))];
+  return [text(1, name), bytes(2, bytes(1, number(1, dataType), bytes(2, ...shape)))];
 };
 
 // model is a ModelProto: C (m×n) = MatMul(A (m×k), B (k×n)). With constant it
@@ -42,7 +48,7 @@ function model(m, n, k, constant) {
   const graph = [bytes(1, ...node), text(2, 'product'), bytes(11, ...valueInfo('A', m, k))];
   if (constant) {
     const data = Buffer.from(constant.buffer, constant.byteOffset, constant.byteLength);
-    graph.push(bytes(5, number(1, k), number(1, n), number(2, FLOAT16), text(8, 'B'), bytes(9, data)));
+    graph.push(bytes(5, number(1, k), number(1, n), number(2, dataType), text(8, 'B'), bytes(9, data)));
   } else {
     graph.push(bytes(11, ...valueInfo('B', k, n)));
   }
@@ -51,18 +57,21 @@ function model(m, n, k, constant) {
   return Buffer.concat([number(1, irVersion), bytes(7, ...graph), bytes(8, number(2, opset))]);
 }
 
-// value is an operand's element as fp16 bits, where its position along k is p
-// and the other is i: the formula is in operands.go.
-const value = (i, p, fi, fp) => ((13 - (i % 2)) << 10) | (((fi * i + fp * p) % 64) << 4);
+// value is an operand's element, where its position along k is p and the other
+// is i: the formula is in operands.go.
+const value = (i, p, fi, fp) => {
+  const n = (fi * i + fp * p) % 64;
+  return dtype === 'fp16' ? ((13 - (i % 2)) << 10) | (n << 4) : (64 + n) / (256 << (i % 2));
+};
 
-// widen returns the number that positive, normal fp16 bits stand for.
-const widen = bits => (1 + (bits & 1023) / 1024) * 2 ** ((bits >> 10) - 15);
+// widen returns the number that an element stands for: positive, normal fp16 bits.
+const widen = x => (dtype === 'fp16' ? (1 + (x & 1023) / 1024) * 2 ** ((x >> 10) - 15) : x);
 
 let ort, session, feeds, fetches, shape;
 
 async function prepare(m, n, k) {
   await session?.release();
-  const a = new Uint16Array(m * k), b = new Uint16Array(k * n), c = new Uint16Array(m * n);
+  const a = new Elements(m * k), b = new Elements(k * n), c = new Elements(m * n);
   for (let i = 0; i < m; i++) for (let p = 0; p < k; p++) a[i * k + p] = value(i, p, 31, 17);
   for (let p = 0; p < k; p++) for (let j = 0; j < n; j++) b[p * n + j] = value(j, p, 13, 29);
   const constant = kindOfB === 'constant';
@@ -71,9 +80,9 @@ async function prepare(m, n, k) {
     intraOpNumThreads: Number(threads),
     interOpNumThreads: 1,
   });
-  feeds = { A: new ort.Tensor('float16', a, [m, k]) };
-  if (!constant) feeds.B = new ort.Tensor('float16', b, [k, n]);
-  fetches = { C: new ort.Tensor('float16', c, [m, n]) };
+  feeds = { A: new ort.Tensor(tensorType, a, [m, k]) };
+  if (!constant) feeds.B = new ort.Tensor(tensorType, b, [k, n]);
+  fetches = { C: new ort.Tensor(tensorType, c, [m, n]) };
   shape = `${m} ${n} ${k}`;
   await session.run(feeds, fetches);
   return `ok ${widen(c[0])} ${widen(c[m * n - 1])}`;
@@ -90,7 +99,8 @@ async function gemm(calls) {
 async function answer(line) {
   const [command, ...words] = line.trim().split(' ');
   const [m, n, k, calls] = words.map(Number);
-  if (command === 'prepare' && words.length === 3) return prepare(m, n, k);
+  if (command === 'prepare' && words.length === 4 && words[3] === 'nn') return prepare(m, n, k);
+  if (command === 'show' && fetches) return Array.from(fetches.C.data, widen).join(' ');
   if (command === 'gemm' && shape === `${m} ${n} ${k}` && calls > 0) return gemm(calls);
   return `error unknown command, or a shape that is not prepared: ${line}`;
 }
@@ -98,7 +108,8 @@ async function answer(line) {
 try {
   ort = require('onnxruntime-node');
   const { version } = require('onnxruntime-node/package.json');
-  console.log(`ready ONNX Runtime ${version} from Node ${process.version}, B is ${kindOfB === 'constant' ? 'a constant' : 'an input'} of the model`);
+  const about = `MatMul of ${dtype} from Node ${process.version}; B is ${kindOfB === 'constant' ? 'a constant' : 'an input'} of the model`;
+  console.log(['ready ONNX Runtime', version, '', about].join('\t'));
   for await (const line of createInterface({ input: process.stdin })) console.log(await answer(line));
 } catch (e) {
   console.log(`error ${String(e.message).replaceAll('\n', ' ')}`);

@@ -1,12 +1,14 @@
-"""PyTorch: training steps by autograd and torch.optim, as people write them.
+"""PyTorch: training steps by autograd and torch.optim, as people write them, or products.
 
-    python3 pytorch.py fp32|bf16 sgd|adam|adamw WIDTHS THREADS
+    python3 pytorch.py train THREADS fp32|bf16 sgd|adam|adamw WIDTHS
+    python3 pytorch.py gemm THREADS
 
-bf16 is autocast: fp32 weights, products in bf16. The runs are those of trainee.go,
+Products are torch.mm's of fp32. In training, bf16 is autocast: fp32 weights, products in bf16. The runs are those of trainee.go,
 but all images are converted and standardised beforehand, for bf16 to bf16, which our
 side does batch by batch. It speaks the protocol of worker.go.
 """
 
+import ctypes
 import gc
 import math
 import os
@@ -116,30 +118,91 @@ def prepare(batch, folder):
     return run, f"ok {losses[0]:.9g} {losses[-1]:.9g} {run.moved():.9g} {how or 'plain'}"
 
 
+def matrix(rows, cols, transposed, along_rows, fi, fp):
+    """Returns an operand, stored transposed or not. along_rows says that k runs along
+    the rows; the formula is that of operands.go."""
+    i, p = torch.arange(rows).view(-1, 1), torch.arange(cols).view(1, -1)
+    if along_rows:
+        i, p = p, i
+    values = (64 + (fi * i + fp * p) % 64) / (256 * (1 + i % 2)).float()
+    return values.t().contiguous().t() if transposed else values.contiguous()
+
+
+class Multiplier:
+    """Products of one shape."""
+
+    def __init__(self, m, n, k, trans):
+        self.shape = [m, n, k]
+        self.a = matrix(m, k, trans[0] == "t", False, 31, 17)
+        self.b = matrix(k, n, trans[1] == "t", True, 13, 29)
+        self.c = torch.zeros((m, n))
+        torch.mm(self.a, self.b, out=self.c)
+
+    def nanoseconds(self, calls):
+        """Returns what a call takes, after as many that are not timed."""
+        mm, a, b, c = torch.mm, self.a, self.b, self.c
+        for _ in range(calls):
+            mm(a, b, out=c)
+        start = time.perf_counter_ns()
+        for _ in range(calls):
+            mm(a, b, out=c)
+        return (time.perf_counter_ns() - start) / calls
+
+
 def blas():
-    """Returns the file of the BLAS that is loaded, which fp32 products are up to."""
+    """Returns the BLAS that is loaded, which fp32 products are up to: its file, and the
+    processor that OpenBLAS takes this one for."""
     with open("/proc/self/maps") as maps:
         files = {line[line.index("/") :].strip() for line in maps if "/lib" in line}
-    named = {"/".join(f.split("/")[-2:]) for f in files if os.path.basename(f).startswith(("libopenblas", "libmkl_core", "libblis"))}
-    return " and ".join(sorted(named)) or "no BLAS of its own"
+    files = sorted(f for f in files if os.path.basename(f).startswith(("libopenblas", "libmkl_core", "libblis")))
+    cores = set()
+    for f in files:
+        try:
+            name = ctypes.CDLL(f).openblas_get_corename
+            name.restype = ctypes.c_char_p
+            cores.add("OpenBLAS " + name().decode())
+        except (OSError, AttributeError):
+            pass
+    return " and ".join("/".join(f.split("/")[-2:]) for f in files) or "no BLAS of its own", sorted(cores)
+
+
+def about(what):
+    """Returns the name, the version, the instruction set of PyTorch's own code and that
+    of its BLAS, and the rest."""
+    ours = [line.split(":")[1].strip() for line in torch.__config__.show().splitlines() if "CPU capability usage" in line]
+    file, cores = blas()
+    core = ", ".join(["ATen " + c for c in ours] + cores)
+    return "\t".join(["ready PyTorch", torch.__version__, core, f"{what}; {file}"])
 
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started this ends it, too
 try:
     import torch
 
-    precision, optimizer, widths = sys.argv[1], sys.argv[2], [int(w) for w in sys.argv[3].split("-")]
-    torch.set_num_threads(int(sys.argv[4]))
+    task = sys.argv[1]
+    torch.set_num_threads(int(sys.argv[2]))
+    what = "torch.mm"
+    if task == "train":
+        precision, optimizer, widths = sys.argv[3], sys.argv[4], [int(w) for w in sys.argv[5].split("-")]
+        what = f"training in {precision}"
     gc.disable()  # as timeit does
     run = None
-    print(f"ready PyTorch {torch.__version__}, {precision}, {blas()}", flush=True)
+    print(about(what), flush=True)
     for line in sys.stdin:
         command, _, rest = line.strip().partition(" ")
-        if command == "prepare" and rest.partition(" ")[0].isdigit():
+        words = rest.split(" ")
+        if task == "gemm" and command == "prepare" and len(words) == 4:
+            run = Multiplier(*map(int, words[:3]), words[3])
+            answer = f"ok {run.c[0, 0].item():.9g} {run.c[-1, -1].item():.9g}"
+        elif task == "gemm" and command == "show" and run:
+            answer = " ".join(f"{v:.9g}" for v in run.c.flatten().tolist())
+        elif task == "gemm" and command == "gemm" and run and [int(w) for w in words[:3]] == run.shape and int(words[3]) > 0:
+            answer = f"{run.nanoseconds(int(words[3])):.1f}"
+        elif task == "train" and command == "prepare" and words[0].isdigit():
             batch, _, folder = rest.partition(" ")
             run = None  # its memory
             run, answer = prepare(int(batch), folder)
-        elif command == "train" and rest.isdigit() and int(rest) > 0 and run:
+        elif task == "train" and command == "train" and rest.isdigit() and int(rest) > 0 and run:
             answer = f"{run.nanoseconds(int(rest)):.1f}"
         else:
             answer = f"error unknown command, or nothing is prepared: {line.strip()}"

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/cpuid/v2"
+
+	"github.com/halfgrad/halfgrad/bench"
+)
+
+// Levels of instruction sets. A library may have code for the machine's or, where it
+// does not know the processor, for a lower one.
+const (
+	generic = "no vectors"
+	sse     = "SSE"
+	avx     = "AVX"
+	avx2    = "AVX2"
+	avx512  = "AVX-512"
+	neon    = "NEON"
+	sve     = "SVE"
+)
+
+// levels are all of them, those of one architecture from the lowest to the highest.
+var levels = []string{generic, sse, avx, avx2, avx512, neon, sve}
+
+// machineLevel returns that of this processor, "" for an architecture that is not known
+// here.
+func machineLevel() string {
+	c := &cpuid.CPU
+	switch {
+	case runtime.GOARCH == "arm64" && c.Supports(cpuid.SVE):
+		return sve
+	case runtime.GOARCH == "arm64":
+		return neon
+	case runtime.GOARCH != "amd64":
+		return ""
+	case c.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL):
+		return avx512
+	case c.Supports(cpuid.AVX2, cpuid.FMA3):
+		return avx2
+	case c.Supports(cpuid.AVX):
+		return avx
+	}
+	return sse
+}
+
+// coreLevels are the levels of what OpenBLAS, BLIS, oneDNN and PyTorch call the
+// processors and instruction sets that their code is for, in lower case.
+var coreLevels = map[string][]string{
+	generic: {"generic", "reference"},
+	sse: {"katmai", "coppermine", "northwood", "prescott", "banias", "core2", "penryn", "dunnington", "nehalem", "atom", "athlon", "opteron", "opteron_sse3",
+		"barcelona", "bobcat", "nano", "sse", "sse41", "default"},
+	avx:    {"sandybridge", "bulldozer", "piledriver", "steamroller", "excavator", "avx"},
+	avx2:   {"haswell", "zen", "zen2", "zen3", "avx2", "avx2_vnni"},
+	avx512: {"skylakex", "skx", "knl", "cooperlake", "sapphirerapids", "zen4", "zen5", "avx512"},
+	neon: {"armv8", "cortexa53", "cortexa55", "cortexa57", "cortexa72", "cortexa73", "cortexx1", "falkor", "thunderx", "thunderx2t99", "thunderx3t110", "thunderx2",
+		"tsv110", "emag8180", "neoversen1", "vortex", "firestorm", "altra", "neon"},
+	sve: {"neoversev1", "neoversen2", "a64fx", "armv8sve", "armsve", "sve"},
+}
+
+// coreLevel returns the lowest level that what a library says of its code has, "" where
+// nothing of it is known.
+func coreLevel(core string) string {
+	lowest := ""
+	for _, word := range strings.FieldsFunc(strings.ToLower(core), func(r rune) bool { return r == ' ' || r == ',' }) {
+		if strings.HasPrefix(word, "avx512") { // avx512_core_bf16, and more to come
+			word = "avx512"
+		}
+		for level, names := range coreLevels {
+			if slices.Contains(names, word) && (lowest == "" || above(lowest, level)) {
+				lowest = level
+			}
+		}
+	}
+	return lowest
+}
+
+// above reports whether a is a higher level than b.
+func above(a, b string) bool { return slices.Index(levels, a) > slices.Index(levels, b) }
+
+// slow reports whether code for a core does without what the machine has.
+func slow(core, machine string) bool {
+	level := coreLevel(core)
+	return level != "" && machine != "" && above(machine, level)
+}
+
+// choice is how a library is used.
+type choice struct {
+	settings []string // environment variables
+	note     string   // why, "" where it is left alone
+}
+
+// candidate is a worker with settings of its own.
+type candidate struct {
+	settings string // "" for none
+	worker   *worker
+	best     float64 // ns
+}
+
+const (
+	trials    = 15   // how often each candidate is measured
+	advantage = 1.05 // how much faster one must be to be preferred: less may be chance
+)
+
+// choose returns how a library is used. If by itself it is well prepared for a machine of
+// a level, it is left alone. Otherwise all settings for which such a machine has the
+// instructions are tried, by turns with none, and the fastest is chosen. launch starts a
+// worker, and measure takes the time of what it is about, in nanoseconds.
+func choose(ctx context.Context, machine string, settings []setting, launch func(settings []string) (*worker, error), measure func(*worker) (float64, error)) (choice, error) {
+	w, err := launch(nil)
+	if err != nil {
+		return choice{}, err
+	}
+	alone := w.about.core
+	candidates := []*candidate{{worker: w}}
+	defer func() {
+		for _, c := range candidates {
+			c.worker.stop()
+		}
+	}()
+	if !slow(alone, machine) {
+		return choice{}, nil
+	}
+	for _, s := range settings {
+		if above(s.level, machine) {
+			continue
+		}
+		// One that this release does not have may end it, or leave it as it was.
+		if w, err := launch(strings.Fields(s.variables)); err == nil && w.about.core != alone {
+			candidates = append(candidates, &candidate{settings: s.variables, worker: w})
+		} else if err == nil {
+			w.stop()
+		}
+	}
+	note := fmt.Sprintf("by itself it has code for %s on a machine with %s", alone, machine)
+	if len(candidates) == 1 {
+		return choice{note: note}, nil
+	}
+	for range trials {
+		for _, c := range candidates {
+			if err := ctx.Err(); err != nil {
+				return choice{}, err
+			}
+			ns, err := measure(c.worker)
+			if err != nil && c == candidates[0] {
+				return choice{}, err
+			}
+			switch {
+			case err != nil: // code that the processor does not run
+				c.best = -1
+			case c.best == 0 || c.best > 0 && ns < c.best:
+				c.best = ns
+			}
+		}
+	}
+	first, best := candidates[0], candidates[0]
+	for _, c := range candidates {
+		if c.best > 0 && c.best < best.best {
+			best = c
+		}
+	}
+	if first.best < advantage*best.best {
+		return choice{note: note + fmt.Sprintf(", and none of %d other settings is faster by 5 %%", len(candidates)-1)}, nil
+	}
+	return choice{strings.Fields(best.settings), note + fmt.Sprintf(", in a short race %.2f times as long as with %s, which is used", first.best/best.best, best.settings)}, nil
+}
+
+// sparring is the product by which settings are compared.
+var sparring = product{bench.Shape{M: 384, N: 384, K: 384}, "nn"}
+
+// choose returns how the library is used on this machine.
+func (p peer) choose(ctx context.Context, at place, cpus []int) (choice, error) {
+	launch := func(settings []string) (*worker, error) {
+		w, err := p.worker(at, running{dtype: p.dtypes[0], threads: 1, settings: settings}, cpus)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := w.prepare("prepare", sparring); err != nil {
+			w.stop()
+			return nil, err
+		}
+		return w, nil
+	}
+	return choose(ctx, machineLevel(), p.settings[runtime.GOARCH], launch, func(w *worker) (float64, error) {
+		return w.gemm(sparring.Shape, 5)
+	})
+}

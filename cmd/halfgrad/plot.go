@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/figure"
+)
+
+type plotCmd struct {
+	Runs []string `arg:"" name:"run" help:"Metrics files: what halfgrad train --metrics wrote." placeholder:"RUN.jsonl"`
+	Out  string   `required:"" help:"The figure to write, as PNG, SVG or PDF by the name's ending." placeholder:"FILE"`
+	X    string   `name:"x" default:"epoch" enum:"epoch,step" help:"What the runs are drawn over: epoch or step."`
+}
+
+// Help is what --help tells besides the flags.
+func (*plotCmd) Help() string {
+	return `Draws the course of training runs: loss, accuracy, loss scale, skipped steps,
+learning rate, speed, and whatever else their files tell. Several runs are drawn over
+each other. The file of a run under way will do.`
+}
+
+func (c *plotCmd) Run(e *env) error {
+	if err := figure.CheckPath(c.Out); err != nil {
+		return usagef("--out %w", err)
+	}
+	axis := figure.Epochs
+	if c.X == figure.Steps.String() {
+		axis = figure.Steps
+	}
+	var runs []*figure.Run
+	for _, path := range c.Runs {
+		r, err := readRun(path)
+		if err != nil {
+			return usageError{err}
+		}
+		runs = append(runs, r)
+	}
+	f, err := figure.Runs(runs, axis)
+	if err != nil {
+		return usageError{err}
+	}
+	if err := saveFigure(f, "--out", c.Out); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "wrote %s\n", c.Out)
+	return err
+}
+
+func readRun(path string) (*figure.Run, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return figure.ReadRun(path, f)
+}
+
+// saveFigure writes a figure to the path that a flag gave.
+func saveFigure(f *figure.Figure, flag, path string) error {
+	err := f.Save(path)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", flag, err)
+	if errors.Is(err, fs.ErrNotExist) { // the folder
+		return usageError{err}
+	}
+	return err
+}

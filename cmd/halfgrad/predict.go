@@ -1,0 +1,216 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/data/digit"
+	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/portable"
+	"github.com/halfgrad/halfgrad/tensor"
+)
+
+type predictCmd struct {
+	Checkpoint string   `required:"" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
+	Images     []string `arg:"" name:"image" help:"Pictures of one digit each: PNG, JPEG or GIF, of any size, dark on light or light on dark; - is the standard input. One that cannot be read is told of at the end, after the others."`
+	Raw        bool     `help:"Take the pixels as they are, of pictures of exactly the size that the network learned from. Without it, that is done with those that look like MNIST's; all others are scaled, centred and made light on dark as MNIST's were."`
+	Top        int      `default:"3" help:"How many classes to show, the likeliest first." placeholder:"N"`
+	Show       bool     `help:"Show what the network sees."`
+	JSON       bool     `help:"Print JSON: an object for each picture."`
+	Threads    int      `help:"Threads; without it, all cores." placeholder:"N"`
+	Kernel     string   `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
+}
+
+// prediction is what `halfgrad predict --json` prints for each picture.
+type prediction struct {
+	File          string    `json:"file"` // as it was given
+	Class         int       `json:"class"`
+	Probability   float32   `json:"probability"`
+	Probabilities []float32 `json:"probabilities"` // of all classes, in their order
+	Raw           bool      `json:"raw"`           // whether the pixels were taken as they are
+}
+
+func (c *predictCmd) Run(ctx context.Context, e *env) error {
+	switch {
+	case c.Top < 1:
+		return usagef("--top %d: want 1 or more", c.Top)
+	case c.Show && c.JSON:
+		return usagef("--show and --json: want one of them")
+	}
+	p, err := loadPredictor(c.Checkpoint)
+	if err != nil {
+		return err
+	}
+	if p.ctx.Engine, err = newEngine(c.Kernel, c.Threads); err != nil {
+		return err
+	}
+	var bad []error
+	for _, file := range c.Images {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		pixels, raw, err := c.pixels(file, p.height, p.width)
+		if err != nil {
+			bad = append(bad, err)
+			continue
+		}
+		probabilities, err := p.predict(pixels)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if err := c.print(e.stdout, newPrediction(file, probabilities, raw), pixels, p.width); err != nil {
+			return err
+		}
+	}
+	if bad != nil {
+		return usageError{errors.Join(bad...)}
+	}
+	return nil
+}
+
+// pixels returns what the network is to see of a picture, height·width pixels, and
+// whether that is the picture as it was.
+func (c *predictCmd) pixels(file string, height, width int) (pixels []byte, raw bool, err error) {
+	m, err := readPicture(file)
+	if err == nil {
+		pixels, err = digit.Raw(m, height, width)
+		raw = c.Raw || err == nil && gray(m) && digit.IsNormalized(pixels, height, width)
+		if !raw {
+			pixels, err = digit.Normalize(m, height, width)
+		}
+	}
+	var path *os.PathError
+	if err != nil && !errors.As(err, &path) { // which names the file
+		err = fmt.Errorf("%s: %w", file, err)
+	}
+	return pixels, raw, err
+}
+
+// readPicture decodes a file, or the standard input for "-".
+func readPicture(file string) (image.Image, error) {
+	if file == "-" {
+		return digit.Decode(os.Stdin)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return digit.Decode(f)
+}
+
+// gray returns whether a picture is grey all over, and opaque.
+func gray(m image.Image) bool {
+	b := m.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			if r, g, b, a := m.At(x, y).RGBA(); r != g || g != b || a != math.MaxUint16 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func newPrediction(file string, probabilities []float32, raw bool) prediction {
+	class := nn.Argmax(probabilities)
+	return prediction{File: file, Class: class, Probability: probabilities[class], Probabilities: probabilities, Raw: raw}
+}
+
+// print shows a prediction, and the pixels that it was made from, in the form that
+// the flags ask for.
+func (c *predictCmd) print(w io.Writer, p prediction, pixels []byte, width int) error {
+	if c.JSON {
+		return json.NewEncoder(w).Encode(p)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d (%.4f)", p.File, p.Class, p.Probability)
+	classes := make([]int, len(p.Probabilities))
+	for i := range classes {
+		classes[i] = i
+	}
+	slices.SortStableFunc(classes, func(i, j int) int { return cmp.Compare(p.Probabilities[j], p.Probabilities[i]) })
+	for i, class := range classes[1:min(c.Top, len(classes))] {
+		separator := ", then "
+		if i > 0 {
+			separator = ", "
+		}
+		fmt.Fprintf(&b, "%s%d (%.4f)", separator, class, p.Probabilities[class])
+	}
+	b.WriteByte('\n')
+	if c.Show {
+		shade(&b, pixels, width)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// shade draws pixels, in rows of width, as characters, two to each pixel.
+func shade(b *strings.Builder, pixels []byte, width int) {
+	shades := [...]string{"  ", "░░", "▒▒", "▓▓", "██"}
+	for row := range slices.Chunk(pixels, width) {
+		for _, p := range row {
+			b.WriteString(shades[int(p)*len(shades)/256])
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// predictor is a network that tells the class of an image.
+type predictor struct {
+	*network
+	ctx           nn.Context
+	height, width int // of the images
+}
+
+// loadPredictor returns the network in a checkpoint. It needs an engine yet.
+func loadPredictor(path string) (*predictor, error) {
+	n, err := loadNetwork(path)
+	if err != nil {
+		return nil, err
+	}
+	p := &predictor{network: n, height: n.Height, width: n.Width}
+	if in := n.Widths[0]; n.Height == 0 { // it was trained by others
+		p.height = int(math.Sqrt(float64(in)))
+		if p.width = p.height; p.height*p.width != in {
+			return nil, usagef("checkpoint %s is of a network %s, and does not tell the size of its images: want it to be from square ones, of which %d pixels are none", path, n.shape(), in)
+		}
+	}
+	return p, nil
+}
+
+// predict returns the probability of each class for an image of height·width pixels:
+// the softmax of the network's outputs.
+func (p *predictor) predict(pixels []byte) ([]float32, error) {
+	image := data.Images{N: 1, H: p.height, W: p.width, Classes: 1, Pixels: pixels, Labels: []byte{0}}
+	row := make([]float32, len(pixels))
+	image.Standardized(p.Mean, p.Std).Sample(row, 0)
+	x := tensor.New(p.dtype(), 1, len(row))
+	x.Matrix().StoreRow(row, 0)
+	logits := p.model.Forward(&p.ctx, x)
+	if logits.FirstNonFinite() >= 0 {
+		return nil, errors.New("the network's outputs are not all finite: it overflows, or its weights are damaged")
+	}
+	probabilities := make([]float32, logits.Len())
+	logits.Matrix().LoadRow(probabilities, 0)
+	top := probabilities[nn.Argmax(probabilities)]
+	var sum float32
+	for i, v := range probabilities {
+		probabilities[i] = portable.Exp(v - top)
+		sum += probabilities[i]
+	}
+	for i := range probabilities {
+		probabilities[i] /= sum
+	}
+	return probabilities, nil
+}

@@ -1,0 +1,126 @@
+// Package digit makes of any picture of a digit what MNIST has: a light digit on a
+// black ground, scaled, and centred by its mass.
+//
+// It does not find digits in a picture: there is one, on a ground that is lighter or
+// darker than it, and what else is there is small. It tells the two apart by brightness,
+// or by one of the three primary colours where those differ far more. The ground is
+// what most of the border shows, so a digit wants some margin.
+//
+// # What MNIST has
+//
+// "The original black and white (bilevel) images from NIST were size normalized to
+// fit in a 20x20 pixel box while preserving their aspect ratio. The resulting images
+// contain grey levels as a result of the anti-aliasing technique used by the
+// normalization algorithm. The images were centered in a 28x28 image by computing the
+// center of mass of the pixels, and translating the image so as to position this
+// point at the center of the 28x28 field" (http://yann.lecun.com/exdb/mnist/). The
+// files say more exactly: the longer side of the box of all pixels that are not
+// black is 20, and the centre of mass lies in pixel (14, 14), counted from 0.
+//
+// # How a picture gets there
+//
+//  1. It is reduced by averages of whole pixels until no side is longer than 512.
+//     What is transparent gets the colour of the ground.
+//  2. The light of the ground is a polynomial of the third degree in x and y, fitted by least
+//     trimmed squares, to which strokes and edges of shadows are outliers. That takes
+//     uneven light out. The digit is what deviates more from it, lighter or
+//     darker (in the fourth power, in which a stroke outweighs a shadow). Of dark
+//     strokes it is the ratio to the ground that counts, which light does not change.
+//  3. Noise, which is measured on the side where no ink is, is cut off. Of what is left, a
+//     threshold (N. Otsu, IEEE Trans. Systems, Man, and Cybernetics 9(1), 1979) tells the core of the
+//     strokes, whose brightness becomes 255; grey levels in between are kept.
+//  4. Specks that have less than 1/32 of the ink of the largest piece are dropped.
+//  5. The box of what has at least a quarter of white is scaled and placed as above.
+//
+// The result is the same on every machine: what is not computed in integers is
+// additions, multiplications and divisions in float64, each rounded on its own.
+package digit
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"math"
+)
+
+// ErrEmpty is returned for a picture in which nothing stands out from the ground: by a
+// twelfth of white, or of the ground where the digit is dark, and clearly more than noise.
+var ErrEmpty = errors.New("digit: the picture is empty: nothing in it stands out from its ground")
+
+// The size of MNIST's images.
+const (
+	Height = 28
+	Width  = 28
+)
+
+// maxWork is the longest side of a picture that is worked on.
+const maxWork = 512
+
+// full is white.
+const full = math.MaxUint16
+
+// box returns how much of a side of n pixels the digit may fill: 20 of 28.
+func box(n int) int { return max((20*n+14)/28, 1) }
+
+// Normalize returns the digit in a picture as MNIST would have it: h·w pixels, row
+// after row, from 0, the ground, to 255. For MNIST itself, h and w are 28; for other
+// sizes the box that the digit fills grows with them. It panics unless both are
+// positive. The error is [ErrEmpty].
+func Normalize(m image.Image, h, w int) ([]byte, error) {
+	if h < 1 || w < 1 {
+		panic(fmt.Sprintf("digit: Normalize: no image is %d×%d", h, w))
+	}
+	p := clearest(planes(m))
+	if len(p.v) == 0 {
+		return nil, ErrEmpty
+	}
+	p.flatten()
+	if !p.stretch() {
+		return nil, ErrEmpty
+	}
+	p.dropSpecks()
+	return place(p.crop(least), h, w), nil
+}
+
+// Raw returns the brightness of each pixel of a picture of h·w pixels, as it is: row
+// after row, from 0, black, to 255. What is transparent is black. The error is a [*SizeError].
+func Raw(m image.Image, h, w int) ([]byte, error) {
+	b := m.Bounds()
+	if b.Dy() != h || b.Dx() != w {
+		return nil, &SizeError{Width: b.Dx(), Height: b.Dy(), Want: fmt.Sprintf("%d×%d", w, h)}
+	}
+	pixels := make([]byte, 0, h*w)
+	at := sampler(m)
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := at(x, y)
+			pixels = append(pixels, byte(luma(uint32(c.R), uint32(c.G), uint32(c.B))>>8))
+		}
+	}
+	return pixels, nil
+}
+
+// IsNormalized returns whether h·w pixels look as those of MNIST do, so that there is
+// nothing to normalise: strokes up to white on a ground of exactly black, the longer side of all
+// that is not black fills the box (or misses it by a pixel), and the centre of mass
+// is in the pixel in the middle. All but about one in ten thousand of MNIST's images do.
+func IsNormalized(pixels []byte, h, w int) bool {
+	p := plane{h: h, w: w, v: make([]int32, len(pixels))}
+	var brightest byte
+	for i, b := range pixels {
+		p.v[i], brightest = int32(b), max(brightest, b)
+	}
+	if brightest < 250 {
+		return false
+	}
+	c := p.crop(1)
+	// The tighter of the two directions is the one that is full.
+	slack := min(box(h)-c.h, box(w)-c.w)
+	if slack < 0 || slack > 1 {
+		return false
+	}
+	// In hundredths of a pixel: MNIST's own rounding misses by up to two.
+	y, x := p.centre(100)
+	within := func(at, n int) bool { return at >= 100*(n/2)-2 && at < 100*(n/2+1) }
+	return within(y, h) && within(x, w)
+}

@@ -1,0 +1,131 @@
+package trainer_test
+
+import (
+	"context"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/tensor"
+	"github.com/halfgrad/halfgrad/trainer"
+)
+
+// By hand, from the definitions: TP, FP and FN of the three classes are 3, 1, 2;
+// 0, 0, 4; 6, 5, 0; and 0, 0, 0 of the fourth.
+func TestConfusionClass(t *testing.T) {
+	c := trainer.Confusion{
+		{3, 0, 2, 0},
+		{1, 0, 3, 0},
+		{0, 0, 6, 0},
+		{0, 0, 0, 0},
+	}
+	var got []trainer.ClassMetrics
+	for k := range c {
+		got = append(got, c.Class(k))
+	}
+	want := []trainer.ClassMetrics{
+		{Support: 5, Precision: 3.0 / 4, Recall: 3.0 / 5, F1: 6.0 / 9},
+		{Support: 4}, // never predicted: its precision is 0/0
+		{Support: 6, Precision: 6.0 / 11, Recall: 1, F1: 12.0 / 17}, // always right
+		{}, // not there at all
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// The model of an identity takes the samples for the logits. The expected
+// values are of NumPy, in float64:
+//
+//	p = np.exp(x) / np.exp(x).sum(1, keepdims=True); p.max(1); -np.log(p[range(6), labels])
+func TestEvaluateObserved(t *testing.T) {
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := nn.NewMLP(nil, 3, 3)
+	for i := range 3 {
+		model.Params()[0].Master[i*3+i] = 1
+	}
+	ds := rows{
+		values: [][]float32{{2, 1, 0}, {2, 1, 0}, {-4, 3, 3}, {0, 0, 8}, {1, 0.5, 2}, {-1, -2, -30}},
+		labels: []int{0, 1, 2, 0, 2, 1},
+	}
+	want := []trainer.Prediction{
+		{Index: 0, Label: 0, Class: 0, Probability: 0.66524096, Loss: 0.40760596},
+		{Index: 1, Label: 1, Class: 0, Probability: 0.66524096, Loss: 1.40760596},
+		{Index: 2, Label: 2, Class: 1, Probability: 0.49977213, Loss: 0.69360302}, // the first of two
+		{Index: 3, Label: 0, Class: 2, Probability: 0.99932952, Loss: 8.00067070},
+		{Index: 4, Label: 2, Class: 2, Probability: 0.62853172, Loss: 0.46436878},
+		{Index: 5, Label: 1, Class: 0, Probability: 0.73105858, Loss: 1.31326169},
+	}
+	confusion := trainer.Confusion{{1, 0, 1}, {2, 0, 0}, {0, 1, 1}}
+	close := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-6*math.Max(1, math.Abs(b)) })
+	for _, precision := range []tensor.DType{tensor.F16, tensor.F32} { // the logits are exact in both
+		var got, again []trainer.Prediction
+		nc := &nn.Context{Engine: engine}
+		m, err := trainer.Evaluate(t.Context(), nc, model, precision, ds,
+			func(p trainer.Prediction) { got = append(got, p) }, func(p trainer.Prediction) { again = append(again, p) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, close); diff != "" {
+			t.Errorf("%v: (-want +got)\n%s", precision, diff)
+		}
+		if !cmp.Equal(got, again) {
+			t.Errorf("%v: two observers see %v and %v", precision, got, again)
+		}
+		if diff := cmp.Diff(confusion, m.Confusion); diff != "" {
+			t.Errorf("%v: (-want +got)\n%s", precision, diff)
+		}
+		plain, err := trainer.Evaluate(t.Context(), nc, model, precision, ds)
+		if diff := cmp.Diff(m, plain); err != nil || diff != "" {
+			t.Errorf("%v: observed, the metrics are others: %v\n%s", precision, err, diff)
+		}
+	}
+}
+
+// Over several batches, and with nothing else than what the predictions say.
+func TestEvaluateAddsUp(t *testing.T) {
+	r := newRun(t, setup{precision: tensor.F16})
+	_, test := digits(t)
+	var indices, labels []int
+	for i := range 1203 {
+		indices = append(indices, i%test.Len())
+		labels = append(labels, test.Sample(make([]float32, test.Features()), i%test.Len()))
+	}
+	confusion := make(trainer.Confusion, 10)
+	for k := range confusion {
+		confusion[k] = make([]int, 10)
+	}
+	correct, loss, next := 0, 0.0, 0
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := trainer.Evaluate(context.Background(), &nn.Context{Engine: engine}, r.model, tensor.F16, data.Subset(test, indices), func(p trainer.Prediction) {
+		if p.Index != next || p.Label != labels[next] || !(p.Probability >= 0.1-1e-6 && p.Probability <= 1) {
+			t.Errorf("sample %d: %+v", next, p)
+		}
+		if p.Class == p.Label {
+			correct++
+			if math.Abs(p.Loss+math.Log(p.Probability)) > 1e-6 {
+				t.Errorf("sample %d is right, but its loss is not −ln of its probability: %+v", next, p)
+			}
+		}
+		confusion[p.Label][p.Class]++
+		loss += p.Loss
+		next++
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := trainer.Metrics{Samples: 1203, Correct: correct, Loss: loss / 1203, Confusion: confusion}
+	if diff := cmp.Diff(want, m, cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })); diff != "" {
+		t.Errorf("(-by predictions +metrics)\n%s", diff)
+	}
+}
