@@ -213,7 +213,7 @@ func (c *Comparison) shapeCell(rows []Row, column int, unit string) *shapeCell {
 		if cell.Speedup != nil {
 			ratios = append(ratios, cell.Speedup.Ratio)
 			s.significant = s.significant || cell.Speedup.Significant
-			tip += fmt.Sprintf(", %s (p = %.2g)", ratio(cell.Speedup.Ratio), cell.Speedup.P)
+			tip += ", " + cell.Speedup.tip()
 		}
 		if cell.Noise != "" {
 			s.noisy = true
@@ -304,17 +304,17 @@ func (c *Comparison) speedupChart(g *Group) template.HTML {
 	return c.drawn(b)
 }
 
-// rowChart draws a row for each of some groups, with a scale of its own: the images a
-// second of a training step, or else its rate.
+// rowChart draws the rows of a name without threads and type, with a scale of their own:
+// the images a second of a training step, or else the rate.
 func (c *Comparison) rowChart(name report.Name, groups []*Group) template.HTML {
 	b := bars{title: "Speed: " + rowLabel(name), format: round}
 	var said []string
 	for _, g := range groups {
 		for _, row := range g.Rows {
-			if row.Name.Without("threads") != name {
+			if row.Name.Without("threads", "dtype") != name {
 				continue
 			}
-			group := barGroup{label: cmp.Or(threadsLabel(g.Threads), g.Title)}
+			group := barGroup{label: g.variant()}
 			for i, cell := range row.Cells {
 				if cell == nil {
 					continue
@@ -341,7 +341,7 @@ func (c *Comparison) rowChart(name report.Name, groups []*Group) template.HTML {
 					x.tip += ", " + percent(cell.Share.Median, 1) + " of the peak"
 				}
 				if cell.Speedup != nil {
-					x.tip += fmt.Sprintf(", %s (p = %.2g)", ratio(cell.Speedup.Ratio), cell.Speedup.P)
+					x.tip += ", " + cell.Speedup.tip()
 				}
 				said = append(said, fmt.Sprintf("%s, %s %s", c.Columns[i].Name, group.label, figure(e.Median)))
 				group.bars = append(group.bars, x)
@@ -353,6 +353,18 @@ func (c *Comparison) rowChart(name report.Name, groups []*Group) template.HTML {
 	}
 	b.description = b.unit + ": " + strings.Join(said, "; ")
 	return c.drawn(b)
+}
+
+// variant says by what a group differs from others of its kind.
+func (g *Group) variant() string {
+	var parts []string
+	if g.DType != "" {
+		parts = append(parts, g.DType)
+	}
+	if g.Threads != "" {
+		parts = append(parts, threadsLabel(g.Threads))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // round writes three digits, in thousands or more: 950, 106 k.

@@ -3,8 +3,8 @@
 //
 // It measures nothing, and it asserts nothing that the samples do not: every figure is
 // a median of samples with its confidence interval, or follows from medians as its
-// field says. A difference is one only where the Mann-Whitney U test finds that chance
-// alone hardly makes it.
+// field says. A difference is one only where a test finds that chance alone hardly makes
+// it, see [Speedup].
 //
 // # Columns
 //
@@ -76,9 +76,11 @@ type Column struct {
 	Key      string `json:"key"`  // short: "A avx512"; of one report "avx512"
 	Name     string `json:"name"` // says all: "Neoverse-V2, neonfhm"
 	Report   int    `json:"report"`
-	Kernel   string `json:"kernel"` // "" if no benchmark of the report names any
-	Peer     bool   `json:"peer,omitempty"`
+	Kernel   string `json:"kernel"`         // "" if no benchmark of the report names any
+	Peer     bool   `json:"peer,omitempty"` // whether it is another library's
 	Emulated bool   `json:"emulated,omitempty"`
+
+	Library *report.Peer `json:"library,omitempty"` // what the report tells of a peer
 }
 
 // Group is rows that belong together.
@@ -87,7 +89,8 @@ type Group struct {
 	Kind    string `json:"kind"` // what benchmarks are called, such as "Gemm"
 	DType   string `json:"dtype,omitempty"`
 	Threads string `json:"threads,omitempty"` // a number, or "all"
-	Unit    string `json:"unit"`              // of the medians, unless a cell has another: GFLOPS, GB/s, Gelem/s or ns
+	Count   string `json:"count,omitempty"`   // what is counted instead of time: "instructions"
+	Unit    string `json:"unit"`              // of the medians, unless a cell has another: GFLOPS, GB/s, ns, …
 	Rows    []Row  `json:"rows"`
 	Means   []Mean `json:"means"` // of each column
 }
@@ -129,11 +132,15 @@ type Interval struct {
 	Hi float64 `json:"hi"`
 }
 
-// Speedup is how a cell differs from the base's.
+// Speedup is how a cell differs from the base's. Where the two took turns, its ratio is
+// the median of those of the samples, one by one, and it is significant if 1 is not in
+// that one's confidence interval. Otherwise it is the ratio of the medians, and
+// significant by the Mann-Whitney U test.
 type Speedup struct {
-	Ratio       float64 `json:"ratio"` // over 1 where it is faster than the base
-	P           float64 `json:"p"`     // how often chance alone makes samples so different
-	Significant bool    `json:"significant"`
+	Ratio       float64   `json:"ratio"`              // over 1 where it is faster than the base
+	Interval    *Interval `json:"interval,omitempty"` // where they took turns
+	P           float64   `json:"p"`                  // of the U test: how often chance alone makes samples so different
+	Significant bool      `json:"significant"`
 }
 
 // Mean is the geometric means of a column, over rows of a group.
@@ -214,7 +221,10 @@ func (c *Comparison) columns(source int) {
 	for _, kernel := range found {
 		own := kernel == "" || slices.Contains(r.Settings.Kernels, kernel) || slices.Contains(r.Machine.Kernels, kernel)
 		col := Column{Report: source, Kernel: kernel, Peer: !own, Emulated: r.Machine.Emulated}
-		col.Key = cmp.Or(kernelName(kernel), "any kernel")
+		col.Key = cmp.Or(kernel, "any kernel")
+		if col.Library = peer(r, kernel); col.Library != nil && !own {
+			col.Key = cmp.Or(col.Library.Name, kernel)
+		}
 		col.Name = col.Key
 		if len(c.Sources) > 1 {
 			col.Name = c.Sources[source].Label + ", " + col.Key
@@ -258,14 +268,16 @@ func (c *Comparison) rows() {
 		}
 	}
 	slices.SortStableFunc(c.Groups, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(kindRank(a.Kind), kindRank(b.Kind)), strings.Compare(a.DType, b.DType), cmp.Compare(threadRank(a.Threads), threadRank(b.Threads)))
+		return cmp.Or(cmp.Compare(kindRank(a.Kind), kindRank(b.Kind)), strings.Compare(a.DType, b.DType), cmp.Compare(threadRank(a.Threads), threadRank(b.Threads)), strings.Compare(a.Count, b.Count))
 	})
 }
 
 // row returns the row of a name, which it makes if there is none.
 func (c *Comparison) row(name report.Name, unit string) *Row {
 	g := newGroup(name)
-	i := slices.IndexFunc(c.Groups, func(o Group) bool { return o.Kind == g.Kind && o.DType == g.DType && o.Threads == g.Threads })
+	i := slices.IndexFunc(c.Groups, func(o Group) bool {
+		return o.Kind == g.Kind && o.DType == g.DType && o.Threads == g.Threads && o.Count == g.Count
+	})
 	if i < 0 {
 		i, g.Unit = len(c.Groups), unit
 		c.Groups = append(c.Groups, g)
@@ -281,11 +293,11 @@ func (c *Comparison) row(name report.Name, unit string) *Row {
 
 // newCell returns nil if the figure is nothing that a machine can have.
 func newCell(b *report.Benchmark) *Cell {
-	cell := &Cell{Unit: report.Nanoseconds, Samples: len(b.Samples), Noise: b.Noise(), benchmark: b}
+	cell := &Cell{Unit: b.Unit, Samples: len(b.Samples), Noise: b.Noise(), benchmark: b}
 	s := b.Summary()
 	if rate, unit, ok := b.Rate(); ok {
 		s, cell.Unit = rate, unit
-		if b.Unit == report.Nanoseconds {
+		if b.Unit != report.GFLOPS {
 			s = overTimes(s, b, b.Work.Amount)
 		}
 	}
@@ -352,6 +364,14 @@ func (c *Comparison) speedups(r *Row) {
 			continue // of other units, which the cell shows
 		}
 		cell.Speedup = &Speedup{Ratio: ratio, P: test.P, Significant: test.P < test.Alpha}
+		if c.Columns[i].Report != c.Columns[c.Base].Report {
+			continue // runs are numbered in each
+		}
+		if paired, ok := report.Paired(base.benchmark, cell.benchmark); ok {
+			if e, ok := estimate(paired); ok && e.Interval != nil {
+				*cell.Speedup = Speedup{e.Median, e.Interval, test.P, e.Interval.Lo > 1 || e.Interval.Hi < 1}
+			}
+		}
 	}
 }
 

@@ -176,9 +176,9 @@ func TestNames(t *testing.T) {
 		{"the same label", []*report.Report{plain(nothing), plain(nothing)}, []string{"x", "x"}, []string{"x, avx2", "x, avx2"}},
 		{"peers", []*report.Report{plain(func(r *report.Report) {
 			gemm(r, 1, 1, 1, "nn", "fp16", 1, "onednn", 1, 1)
-			gemm(r, 1, 1, 1, "nn", "fp16", 1, "pytorch-bf16", 1, 1)
 			gemm(r, 1, 1, 1, "nn", "fp16", 1, "mystery", 1, 1)
-		})}, nil, []string{"avx2", "oneDNN", "PyTorch bf16", "mystery"}},
+			r.Peers = []report.Peer{{Kernel: "onednn", Name: "oneDNN", Version: "3.5"}}
+		})}, nil, []string{"avx2", "oneDNN", "mystery"}},
 	} {
 		var inputs []Input
 		for i, r := range test.reports {
@@ -215,15 +215,16 @@ func TestAspects(t *testing.T) {
 	a, b := newReport("A", 2, "k"), newReport("A", 4, "k", "l")
 	b.Build.Revision, b.Build.Go = "ffff", "go1.27"
 	b.Machine.Emulated, b.Machine.Emulator = true, "QEMU"
+	a.Peers = []report.Peer{{Kernel: "onednn", Name: "oneDNN", Version: "3.5", Core: "avx512_core", Settings: []string{"X=1"}, Note: "a note"}, {Kernel: "blis", Name: "BLIS"}}
 	for _, r := range []*report.Report{a, b} {
 		gemm(r, 1, 1, 1, "nn", "fp16", 1, "k", 1, 1)
 	}
 	c := compared(t, a, b)
-	if diff := cmp.Diff([]string{"emulated", "cores", "commit", "Go", "kernels", "threads"}, c.differences()); diff != "" {
+	if diff := cmp.Diff([]string{"emulated", "cores", "commit", "Go", "kernels", "peers", "threads"}, c.differences()); diff != "" {
 		t.Error(diff)
 	}
 	for _, a := range c.Aspects {
-		if a.Name == "caches" && (a.Differ || a.Values[1] != "L1 32 KiB, L2 1 MiB, L3 32 MiB") || a.Name == "emulated" && a.Values[1] != "yes: QEMU" {
+		if a.Name == "caches" && (a.Differ || a.Values[1] != "L1 32 KiB, L2 1 MiB, L3 32 MiB") || a.Name == "emulated" && a.Values[1] != "yes: QEMU" || a.Name == "peers" && a.Values[0] != "oneDNN 3.5, avx512_core, X=1, a note; BLIS" {
 			t.Errorf("%+v", a)
 		}
 	}
@@ -243,6 +244,45 @@ func TestAllCores(t *testing.T) {
 	}
 	// Of machines of one size it is the number.
 	compared(t, a, a).cell(t, report.Name(strings.Replace(string(product), "threads=1", "threads=2", 1)), "B k")
+}
+
+// Samples that took turns are compared one by one: what slows the whole machine down
+// for a while makes the medians differ, and the ratios not.
+func TestPaired(t *testing.T) {
+	r := newReport("A", 1, "k", "l", "m")
+	ns := []float64{1, 9, 2, 8, 3, 7, 4, 6, 5, 10, 11}
+	for i, kernel := range r.Settings.Kernels {
+		b := gemm(r, 100, 100, 100, "nn", "fp32", 1, kernel, 1, 125)
+		b.Run = 1
+		for j, x := range ns {
+			b.Samples[j] = x * []float64{1, 1.02 + float64(j)/1000, 1 + float64(j-5)/1000}[i]
+		}
+	}
+	name := report.Name(strings.Replace(string(product), "fp16", "fp32", 1))
+	c := compared(t, r)
+	if s := c.cell(t, name, "l").Speedup; !near(s.Ratio, 1/1.025) || !s.Significant || s.P < 0.5 || s.Interval == nil || s.Interval.Hi > 1/1.02 {
+		t.Errorf("%+v, %+v, want %g", s, s.Interval, 1/1.025)
+	}
+	if s := c.cell(t, name, "m").Speedup; s.Ratio != 1 || s.Significant || s.Interval.Lo > 1 || s.Interval.Hi < 1 {
+		t.Errorf("%+v, %+v, want 1, by chance", s, s.Interval)
+	}
+	// Runs of two reports have the same numbers and nothing else in common.
+	if s := compared(t, r, r).cell(t, name, "B l").Speedup; s.Interval != nil || s.Significant {
+		t.Errorf("%+v of two reports", s)
+	}
+}
+
+// Instructions are not times.
+func TestInstructions(t *testing.T) {
+	r := newReport("A", 1, "k")
+	gemm(r, 100, 100, 100, "nn", "fp16", 1, "k", 20e3, 125)
+	b := gemm(r, 100, 100, 100, "nn", "fp16", 1, "k", 1e6, 125)
+	b.Name, b.Unit, b.Peak = product+"/count=instructions/kernel=k", report.Instructions, nil
+	c := compared(t, r)
+	cell := c.cell(t, product+"/count=instructions", "k")
+	if len(c.Groups) != 2 || c.Groups[1].Title != "matrix products in fp16, 1 thread, by instructions" || c.Groups[1].Rows[0].Label != "100×100×100 nn" || cell.Unit != "flop/instruction" || !near(cell.Median, 2) {
+		t.Errorf("%+v: %+v", c.Groups, cell)
+	}
 }
 
 func TestEmulated(t *testing.T) {

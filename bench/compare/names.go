@@ -13,18 +13,25 @@ import (
 	"github.com/halfgrad/halfgrad/bench/report"
 )
 
-// kernelName returns what a kernel is called: peers as they write themselves, and any
-// other as it is.
-func kernelName(kernel string) string {
-	known := map[string]string{
-		"onednn": "oneDNN", "openblas": "OpenBLAS", "blis": "BLIS", "onnxruntime": "ONNX Runtime", "pytorch": "PyTorch",
-		"gonum": "Gonum", "mkl": "MKL", "eigen": "Eigen", "numpy": "NumPy", "accelerate": "Accelerate", "armpl": "Arm PL",
+// peer returns what a report tells of another library, nil for a tier or an unknown one.
+func peer(r *report.Report, kernel string) *report.Peer {
+	for i := range r.Peers {
+		if r.Peers[i].Kernel == kernel {
+			return &r.Peers[i]
+		}
 	}
-	name, rest, _ := strings.Cut(kernel, "-")
-	if known[name] != "" && rest != "" { // pytorch-bf16
-		return known[name] + " " + rest
+	return nil
+}
+
+// peerText says what a library is, and how it was told to run.
+func peerText(p report.Peer) string {
+	s := strings.TrimSpace(p.Name + " " + p.Version)
+	for _, more := range []string{p.Core, strings.Join(p.Settings, " "), p.Note} {
+		if more != "" {
+			s += ", " + more
+		}
 	}
-	return cmp.Or(known[kernel], kernel)
+	return s
 }
 
 // label gives each report without a label the first of these that tells all reports
@@ -127,6 +134,13 @@ func aspects(sources []Source) []Aspect {
 	add("commit", func(r *report.Report) string { return commit(r.Build) })
 	add("Go", func(r *report.Report) string { return r.Build.Go })
 	add("kernels", func(r *report.Report) string { return strings.Join(r.Settings.Kernels, ", ") })
+	add("peers", func(r *report.Report) string {
+		var s []string
+		for _, p := range r.Peers {
+			s = append(s, peerText(p))
+		}
+		return cmp.Or(strings.Join(s, "; "), "none")
+	})
 	add("threads", func(r *report.Report) string {
 		var s []string
 		for _, n := range r.Settings.Threads {
@@ -182,7 +196,7 @@ func threadRank(threads string) int {
 }
 
 // newGroup returns the group that a row is in, without rows: those of one kind, type
-// and number of threads, but all peaks in one.
+// and number of threads, and what is counted instead of time, but all peaks in one.
 func newGroup(name report.Name) Group {
 	g := Group{Kind: name.Base(), DType: name.Get("dtype"), Threads: name.Get("threads")}
 	if g.Kind == "Peak" {
@@ -197,6 +211,9 @@ func newGroup(name report.Name) Group {
 	}
 	if g.Threads != "" {
 		g.Title += ", " + threadsLabel(g.Threads)
+	}
+	if g.Count = name.Get("count"); g.Count != "" {
+		g.Title += ", by " + g.Count
 	}
 	return g
 }
@@ -228,7 +245,7 @@ func rowLabel(name report.Name) string {
 	case name.Base() == "TrainStep" && get("model") != "":
 		return fmt.Sprintf("%s, batch %s, %s", get("model"), get("batch"), get("optimizer"))
 	}
-	_, rest, _ := strings.Cut(string(name.Without("dtype", "threads")), "/")
+	_, rest, _ := strings.Cut(string(name.Without("dtype", "threads", "count")), "/")
 	return cmp.Or(strings.ReplaceAll(rest, "/", " "), name.Base())
 }
 

@@ -62,17 +62,19 @@ func (c *Comparison) HTML() ([]byte, error) {
 	for i := range c.Groups {
 		g := &c.Groups[i]
 		p.Tables = append(p.Tables, c.table(g))
-		switch g.Kind {
-		case "Peak":
-		case "Gemm":
+		switch {
+		case g.Kind == "Peak":
+		case g.Count != "":
+			add(&p.Others, g.Title, false, c.rateChart(g))
+		case g.Kind == "Gemm":
 			title := strings.TrimPrefix(g.Title, "matrix products in ")
 			add(&p.Shares, title, false, c.shareChart(g))
 			add(&p.Speedups, title, false, c.speedupChart(g))
-		case "Memory":
+		case g.Kind == "Memory":
 			for _, op := range g.ops() {
 				add(&p.Memory, op+", "+threadsLabel(g.Threads), false, c.memoryChart(g, op))
 			}
-		case "Convert":
+		case g.Kind == "Convert":
 			add(&p.Conversions, g.Title, false, c.rateChart(g))
 		default:
 			if byName[g.Kind] == nil {
@@ -89,16 +91,12 @@ func (c *Comparison) HTML() ([]byte, error) {
 		var done []report.Name
 		for _, g := range byName[kind] {
 			for _, row := range g.Rows {
-				name := row.Name.Without("threads")
+				name := row.Name.Without("threads", "dtype")
 				if slices.Contains(done, name) {
 					continue
 				}
 				done = append(done, name)
-				title := row.Label
-				if g.DType != "" {
-					title += ", " + g.DType
-				}
-				add(list, title, false, c.rowChart(name, byName[kind]))
+				add(list, row.Label, false, c.rowChart(name, byName[kind]))
 			}
 		}
 	}
@@ -225,7 +223,7 @@ func (c *Comparison) table(g *Group) table {
 				r.Cells = append(r.Cells, tableCell{})
 				if s := cell.Speedup; s != nil {
 					last := &r.Cells[len(r.Cells)-1]
-					*last = tableCell{Text: ratio(s.Ratio), Tip: fmt.Sprintf("p = %.2g", s.P), Weak: !s.Significant}
+					*last = tableCell{Text: ratio(s.Ratio), Tip: s.tip(), Weak: !s.Significant}
 					if last.Weak {
 						last.Text = "~ " + last.Text
 					}

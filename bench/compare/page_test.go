@@ -116,6 +116,7 @@ func (n *node) figure(t *testing.T, title string) *node {
 func sampleReports() []*report.Report {
 	a, b, d := newReport("A", 2, "fast", "slow"), newReport("B", 2, "other"), newReport("D", 2, "emu")
 	d.Machine.Emulated = true
+	a.Peers = []report.Peer{{Kernel: "onednn", Name: "oneDNN", Version: "3.5"}}
 	for _, threads := range []int{1, 2} {
 		peak(a, threads, "fast", 125*float64(threads))
 		peak(b, threads, "other", 100*float64(threads))
@@ -340,9 +341,11 @@ func TestHostile(t *testing.T) {
 	r.Machine.Emulated, r.Machine.Emulator = true, hostile
 	peak(r, 1, nasty, 1)
 	gemm(r, 1, 1, 1, "nn", nasty, 1, nasty, 1, 1)
+	gemm(r, 1, 1, 1, "nn", nasty, 1, nasty+"2", 1, 1)
 	for _, name := range []string{"Gemm/m=%s/n=%[1]s/k=%[1]s/ta=%[1]s/threads=1/kernel=k", "Memory/bytes=16/op=%s/threads=1", "Convert/elements=%s/op=%[1]s/threads=%[1]s", "TrainStep/model=%s/batch=1/optimizer=%[1]s", "Other/x=%s"} {
 		memory(r, fmt.Sprintf(name, nasty), 1, 1)
 	}
+	r.Peers = []report.Peer{{Kernel: nasty + "2", Name: hostile, Version: hostile, Core: hostile, Settings: []string{hostile}, Note: hostile}}
 	r.Omitted = []report.Omission{{Name: report.Name("Gemm/x=" + nasty), Reason: hostile}}
 	if _, err := r.Encode(); err != nil {
 		t.Fatal("no file could have it: ", err)

@@ -188,6 +188,14 @@ func (s *Speedup) String() string {
 	return ratio(s.Ratio)
 }
 
+// tip says what a speed-up is by.
+func (s *Speedup) tip() string {
+	if s.Interval != nil {
+		return fmt.Sprintf("%s, by turns %s to %s", ratio(s.Ratio), ratio(s.Interval.Lo), ratio(s.Interval.Hi))
+	}
+	return fmt.Sprintf("%s (p = %.2g)", ratio(s.Ratio), s.P)
+}
+
 // ratio writes 25.1×, 1.04×, 0.031×.
 func ratio(x float64) string {
 	if x < 0.1 {
@@ -255,7 +263,7 @@ func (c *Comparison) legend() []string {
 		noisy, measured = noisy+s.Noisy, measured+s.Measured
 	}
 	if c.Base >= 0 && len(c.Columns) > 1 {
-		lines = append(lines, fmt.Sprintf("×: speed-up against %s; ~: chance may have made the difference (Mann-Whitney U test, p ≥ 0.05)", c.Columns[c.Base].Key))
+		lines = append(lines, fmt.Sprintf("×: speed-up against %s; ~: chance may have made the difference (Mann-Whitney U test, p ≥ 0.05; or, where they took turns, 1 is in the ratio's interval)", c.Columns[c.Base].Key))
 	}
 	if noisy > 0 {
 		lines = append(lines, fmt.Sprintf("!: noisy, %d of %d: the interval is wider than ±%s, or the peak varied by more than %s meanwhile",
