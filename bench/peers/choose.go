@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -129,7 +130,7 @@ func choose(ctx context.Context, machine string, settings []setting, launch func
 		if above(s.level, machine) {
 			continue
 		}
-		// One that this release does not have may end it, or leave it as it was.
+		// One that this release does not have may end it, or leaves it as it was.
 		if w, err := launch(strings.Fields(s.variables)); err == nil && w.about.core != alone {
 			candidates = append(candidates, &candidate{settings: s.variables, worker: w})
 		} else if err == nil {
@@ -169,23 +170,33 @@ func choose(ctx context.Context, machine string, settings []setting, launch func
 	return choice{strings.Fields(best.settings), note + fmt.Sprintf(", in a short race %.2f times as long as with %s, which is used", first.best/best.best, best.settings)}, nil
 }
 
-// sparring is the product by which settings are compared.
-var sparring = product{bench.Shape{M: 384, N: 384, K: 384}, "nn"}
+// sparring are the products by which settings are compared: what is the best for one
+// size may be slow for another.
+var sparring = []product{
+	{bench.Shape{M: 64, N: 64, K: 64}, "nn"}, {bench.Shape{M: 128, N: 256, K: 784}, "nn"}, {bench.Shape{M: 384, N: 384, K: 384}, "nn"},
+}
+
+// spar returns the geometric mean of the times that they take.
+func spar(w *worker) (float64, error) {
+	const flops = 3e8 // of a turn, about
+	sum := 0.0
+	for _, p := range sparring {
+		if _, err := w.prepare("prepare", p); err != nil {
+			return 0, err
+		}
+		ns, err := w.gemm(p.Shape, int(flops/p.FLOPs()))
+		if err != nil {
+			return 0, err
+		}
+		sum += math.Log(ns)
+	}
+	return math.Exp(sum / float64(len(sparring))), nil
+}
 
 // choose returns how the library is used on this machine.
 func (p peer) choose(ctx context.Context, at place, cpus []int) (choice, error) {
 	launch := func(settings []string) (*worker, error) {
-		w, err := p.worker(at, running{dtype: p.dtypes[0], threads: 1, settings: settings}, cpus)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := w.prepare("prepare", sparring); err != nil {
-			w.stop()
-			return nil, err
-		}
-		return w, nil
+		return p.worker(at, running{dtype: p.dtypes[0], threads: 1, settings: settings}, cpus)
 	}
-	return choose(ctx, machineLevel(), p.settings[runtime.GOARCH], launch, func(w *worker) (float64, error) {
-		return w.gemm(sparring.Shape, 5)
-	})
+	return choose(ctx, machineLevel(), p.settings[runtime.GOARCH], launch, spar)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
 	"slices"
@@ -157,5 +158,30 @@ func TestChooseErrors(t *testing.T) {
 	t.Setenv("PEERS_CORE", "Prescott")
 	if got, err := choose(context.Background(), avx2, settings, launch, measure("Haswell")); err != nil || got.settings != nil || got.note == "" {
 		t.Errorf("%+v, error %v", got, err)
+	}
+}
+
+// What is measured is the mean over all products, each of which is checked.
+func TestSpar(t *testing.T) {
+	skipEmulated(t)
+	w, err := fake(t, "good", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ns, err := spar(w); err != nil || ns < 100 || ns > 1e9 {
+		t.Errorf("%g ns, error %v", ns, err)
+	}
+	t.Setenv("PEERS_SLOW", "1") // who says that anything takes 1e9 ns
+	if w, err = fake(t, "good", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if ns, err := spar(w); err != nil || math.Abs(ns/1e9-1) > 1e-9 {
+		t.Errorf("%g ns, error %v, want 1e9", ns, err)
+	}
+	if w, err = fake(t, "wrong", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := spar(w); err == nil || !strings.Contains(err.Error(), "wrong product") {
+		t.Errorf("a wrong product: error %v", err)
 	}
 }

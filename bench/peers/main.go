@@ -115,9 +115,9 @@ func (c *workerCmd) Run() error {
 }
 
 func (c *gonumWorkerCmd) Run() error {
-	core := generic
+	core := "generic"
 	if runtime.GOARCH == "amd64" {
-		core = sse
+		core = "SSE"
 	}
 	id := identity{name: "gonum", version: gonumVersion(), core: core, detail: "blas32.Gemm"}
 	return serve(os.Stdin, os.Stdout, id, multiplier(gonumBLAS()))

@@ -117,7 +117,7 @@ var peers = []peer{
 		command: func(at place, how running) (*exec.Cmd, error) {
 			return exec.Command(at.self, "gonum-worker"), nil
 		},
-		note: "Go, with vector instructions within dot products and sums of scaled rows",
+		note: "Go and, on amd64, vector instructions in sums of scaled rows and dot products",
 	},
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 type reportCmd struct {
-	Quick   bool     `help:"Measure less, in a minute or two; without it, half an hour or so."`
+	Quick   bool     `help:"Measure less, in a minute or two; without it, about a quarter of an hour on two cores."`
 	Threads []int    `help:"Numbers of threads, separated by commas; without it, one and all cores." placeholder:"N"`
 	Peers   []string `default:"onednn,openblas,blis,onnxruntime,pytorch,gonum" help:"Peers, separated by commas." placeholder:"NAME"`
 	Out     string   `help:"File for the report; without it, the one of --into." placeholder:"FILE"`
