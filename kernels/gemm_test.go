@@ -21,7 +21,7 @@ import (
 )
 
 // otherRequirements are the entries of HALFGRAD_REQUIRE that are no tiers.
-var otherRequirements = []string{"mnist", "llvm", "torch", "onnx", "onnxruntime", "poppler", "chromium"}
+var otherRequirements = []string{"mnist", "llvm", "torch", "onnx", "onnxruntime", "poppler", "chromium", "peers", "qemu-user"}
 
 // A tier that HALFGRAD_REQUIRE names must be there, and a name nobody knows
 // must not make the requirement vanish.
