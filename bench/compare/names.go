@@ -23,15 +23,26 @@ func peer(r *report.Report, kernel string) *report.Peer {
 	return nil
 }
 
-// peerText says what a library is, and how it was told to run.
+// peerText says what a library is: its version, what its code is for, and the settings
+// that it was given.
 func peerText(p report.Peer) string {
 	s := strings.TrimSpace(p.Name + " " + p.Version)
-	for _, more := range []string{p.Core, strings.Join(p.Settings, " "), p.Note} {
+	for _, more := range []string{p.Core, strings.Join(p.Settings, " ")} {
 		if more != "" {
 			s += ", " + more
 		}
 	}
 	return s
+}
+
+// remarks returns what a report has to say on each library.
+func (s Source) remarks() (list []report.Peer) {
+	for _, p := range s.report.Peers {
+		if p.Note != "" {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // label gives each report without a label the first of these that tells all reports

@@ -101,7 +101,7 @@ func (c *Comparison) HTML() ([]byte, error) {
 		}
 	}
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"class": c.class, "kernels": c.kernels,
+		"class": c.class, "kernels": c.kernels, "remarks": Source.remarks,
 		// So many fill rows of two, and not of three.
 		"pairs": func(f []figurePart) bool { return len(f)%2 == 0 && len(f)%3 != 0 },
 	}).Parse(pageHTML)
