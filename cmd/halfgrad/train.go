@@ -154,7 +154,7 @@ func (s *session) fresh() error {
 			s.LossScale = "off"
 		}
 	}
-	return s.settings.check()
+	return s.check()
 }
 
 // continued takes the settings from the checkpoint. Flags that were given must
@@ -230,29 +230,27 @@ func checkFolder(dir string) error {
 // images are those of the run to continue.
 func (s *session) fitToData() error {
 	train := s.images.Train
-	features, mean, std := train.H*train.W, float32(0), float32(0)
-	mean, std = train.MeanStd()
-	widths := s.settings.Widths
+	features, widths := train.H*train.W, s.Widths
+	mean, std := train.MeanStd()
 	switch ends := [2]int{widths[0], widths[len(widths)-1]}; {
-	case s.Resume && (mean != s.settings.Mean || std != s.settings.Std):
+	case s.Resume && (mean != s.Mean || std != s.Std):
 		return fmt.Errorf("the training images are others than those of the checkpoint: mean %v and deviation %v of the pixels, not %v and %v",
-			mean, std, s.settings.Mean, s.settings.Std)
+			mean, std, s.Mean, s.Std)
 	case !s.Resume && !strings.Contains(s.Model, "-"):
 		widths[0], widths[len(widths)-1] = features, train.Classes
 	case ends != [2]int{features, train.Classes}:
-		return fmt.Errorf("a network %s for images of %d×%d in %d classes: want one from %d to %d", s.settings.shape(), train.H, train.W, train.Classes, features, train.Classes)
+		return fmt.Errorf("a network %s for images of %d×%d in %d classes: want one from %d to %d", s.shape(), train.H, train.W, train.Classes, features, train.Classes)
 	}
-	s.settings.Mean, s.settings.Std = mean, std
-	s.Height, s.settings.Width = train.H, train.W
+	s.Mean, s.Std, s.Height, s.Width = mean, std, train.H, train.W
 	if !s.Resume && !s.explicit["holdout"] {
-		s.settings.Holdout = train.N / 12
+		s.Holdout = train.N / 12
 	}
 	images := train.Standardized(mean, std)
 	s.fitted = images
-	if s.settings.Holdout > 0 {
+	if s.Holdout > 0 {
 		var err error
-		if s.fitted, s.val, err = data.Split(images, s.settings.Holdout, s.settings.Seed); err != nil {
-			return fmt.Errorf("--holdout %d: there are %d training images: want fewer held out", s.settings.Holdout, train.N)
+		if s.fitted, s.val, err = data.Split(images, s.Holdout, s.Seed); err != nil {
+			return fmt.Errorf("--holdout %d: there are %d training images: want fewer held out", s.Holdout, train.N)
 		}
 	} else if s.EarlyStop > 0 {
 		return fmt.Errorf("--early-stop %d and --holdout 0: want images to validate with", s.EarlyStop)
@@ -264,8 +262,8 @@ func (s *session) fitToData() error {
 	}
 	var err error
 	s.train, err = data.NewLoader(dealt, data.LoaderConfig{
-		BatchSize: s.settings.Batch, DType: s.settings.dtype(), Shuffle: true, Seed: s.settings.Seed,
-		Engine: s.engine, Ahead: s.engine.Threads() > 1 && s.settings.Batch*features >= data.AheadFrom,
+		BatchSize: s.Batch, DType: s.dtype(), Shuffle: true, Seed: s.Seed,
+		Engine: s.engine, Ahead: s.engine.Threads() > 1 && s.Batch*features >= data.AheadFrom,
 	})
 	return err
 }
@@ -282,14 +280,14 @@ func (s *session) build(saved *checkpoint.File) error {
 			return usageError{fmt.Errorf("--init %s: %w", s.Init, err)}
 		}
 	}
-	scaling, err := s.settings.scaling()
+	scaling, err := s.scaling()
 	if err != nil {
 		return usageError{err}
 	}
 	if s.scaler, err = lossscale.New(scaling); err != nil {
 		return usageError{err}
 	}
-	optimizer, err := s.settings.newOptimizer(trainer.Params(s.model, s.settings.dtype()))
+	optimizer, err := s.newOptimizer(trainer.Params(s.model, s.dtype()))
 	if err != nil {
 		return usageError{err}
 	}
