@@ -127,7 +127,7 @@ func TestCount(t *testing.T) {
 		if rate.Center < least || rate.Center > 8 {
 			t.Errorf("%s: %g flop an instruction, want %g to 8", b.Name, rate.Center, least)
 		}
-		if low, high := slices.Min(b.Samples), slices.Max(b.Samples); b.Name.Base() == "Gemm" && high-low > low/100 { // Go's scheduler takes some
+		if low, high := slices.Min(b.Samples), slices.Max(b.Samples); b.Name.Base() == "Gemm" && high-low > 5000+low/100 { // Go's scheduler takes 1300 now and then
 			t.Errorf("%s: the counts are %v", b.Name, b.Samples)
 		}
 	}
