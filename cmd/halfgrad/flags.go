@@ -45,7 +45,7 @@ func copyGiven(dst, src *settings, given map[string]bool) {
 	}
 }
 
-// recipes are settings that were found to do well, chosen by the validation images.
+// recipes are settings that were found to do well.
 var recipes = map[string]func(*trainCmd){
 	"mnist": func(c *trainCmd) {
 		c.Hidden = "1024"
