@@ -50,8 +50,9 @@ type Random interface {
 }
 
 // Shift returns ds, images of h rows of w bytes, as [Random]: each is moved by −by to by
-// pixels down, and across, all as likely, and 0 bytes move in from the sides. It panics
-// if the images are of another size, or by is negative.
+// pixels down, and across, all as likely, and 0 bytes move in from the sides. [Subset]
+// and [Split] come before it: what they return is not Random. It panics if the images
+// are of another size, or by is negative.
 func Shift(ds Bytes, h, w, by int) Random {
 	if h < 1 || w < 1 || h*w != ds.Features() || by < 0 {
 		panic(fmt.Sprintf("data: Shift: images of %d×%d by %d pixels, and %d features", h, w, by, ds.Features()))

@@ -296,34 +296,32 @@ func (d *dealer) deal(r request) *Batch {
 // sample makes a sample of the data set row i of the batch, or notes where it is to
 // be translated, and returns its label.
 func (d *dealer) sample(r request, b *Batch, i, index int) (label int) {
-	features := d.ds.Features()
-	if d.random != nil {
-		d.pcg.Seed(d.cfg.Seed^(streamDraw+uint64(r.epoch)), uint64(index))
-		raw := r.slot.drawn[i*features : (i+1)*features]
-		label = d.random.Draw(raw, index, d.pcg.Uint64())
-		if r.slot.raw[i] = raw; d.bytes != nil {
-			return label
-		}
-		row, values := r.slot.row, d.random.Values()
-		if d.cfg.DType == tensor.F32 {
-			row = b.X.F32()[i*features : (i+1)*features]
-		}
-		for j, v := range raw {
-			row[j] = values[v]
-		}
-		if d.cfg.DType == tensor.F16 {
-			fp16.Narrow(b.X.F16()[i*features:(i+1)*features], row)
-		}
-		return label
-	}
-	if d.bytes != nil {
+	if d.bytes != nil && d.random == nil {
 		r.slot.raw[i], label = d.bytes.Raw(index)
 		return label
 	}
+	features := d.ds.Features()
+	row := r.slot.row
 	if d.cfg.DType == tensor.F32 {
-		return d.ds.Sample(b.X.F32()[i*features:(i+1)*features], index)
+		row = b.X.F32()[i*features : (i+1)*features]
 	}
-	label = d.ds.Sample(r.slot.row, index)
-	fp16.Narrow(b.X.F16()[i*features:(i+1)*features], r.slot.row)
+	if d.random != nil {
+		raw := r.slot.drawn[i*features : (i+1)*features]
+		d.pcg.Seed(d.cfg.Seed^(streamDraw+uint64(r.epoch)), uint64(index))
+		label = d.random.Draw(raw, index, d.pcg.Uint64())
+		if d.bytes != nil {
+			r.slot.raw[i] = raw
+			return label
+		}
+		values := d.random.Values()
+		for j, v := range raw {
+			row[j] = values[v]
+		}
+	} else {
+		label = d.ds.Sample(row, index)
+	}
+	if d.cfg.DType == tensor.F16 {
+		fp16.Narrow(b.X.F16()[i*features:(i+1)*features], row)
+	}
 	return label
 }

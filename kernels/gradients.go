@@ -1,7 +1,7 @@
 package kernels
 
-// These are for gradients that are stored, and have no assembly: clipping and
-// averaging are asked for by some runs only, and take a few percent of a step.
+// These are for gradients that are stored, and have no assembly, as only some runs ask
+// for clipping and averaging. What they cost there: see Clip and Config in package trainer.
 
 // normBlock is the number of elements whose squares are added up by themselves. It is
 // part of the result, as is the number of lanes in sumSquares.

@@ -62,7 +62,10 @@ func (d *Dropout) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
 
 // Backward passes on the gradients by the values that were kept.
 func (d *Dropout) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
-	if len(d.kept) == 0 || !wantDX {
+	switch {
+	case !wantDX:
+		return nil
+	case len(d.kept) == 0:
 		return dy
 	}
 	return d.mask(&d.dx, dy)

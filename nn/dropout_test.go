@@ -117,6 +117,14 @@ func TestDropoutIsNothingInUse(t *testing.T) {
 	if layer := nn.NewDropout(nn.NewRand(1), 0); layer.Forward(ctx, x) != x {
 		t.Error("with a rate of 0 it changes something")
 	}
+	// What is handed on is still the caller's: a ReLU before it does not change it.
+	model := nn.NewSequential(nn.NewLinear(nn.NewRand(1), 3, 2), nn.NewReLU(), nn.NewDropout(nil, 0))
+	model.Params()[1].Master[0] = -1000 // so that the ReLU stops one of the two
+	dy := tensor.FromF32([]float32{5, 6}, 1, 2)
+	model.Forward(ctx, x)
+	if dx := model.Backward(ctx, dy, true); !slices.Equal(dy.F32(), []float32{5, 6}) || dx == nil {
+		t.Errorf("the caller's gradient is %v now", dy.F32())
+	}
 	for _, rate := range []float64{-0.1, 1, 0.999999, math.NaN()} {
 		func() {
 			defer func() {

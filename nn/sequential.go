@@ -131,10 +131,10 @@ func (s *Sequential) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *ten
 }
 
 // backwardReLU is Backward for layer i, which is a ReLU: in place where the gradient
-// is another layer's, and not the caller's memory.
+// is another layer's, and not the caller's memory, which layers may hand on.
 func (s *Sequential) backwardReLU(ctx *Context, i int, dy *tensor.Tensor) *tensor.Tensor {
 	r := s.layers[i].(*ReLU)
-	if i+1 == len(s.layers) {
+	if dy == s.gradients[len(s.layers)-1] {
 		return r.Backward(ctx, dy, true)
 	}
 	ctx.Engine.Rectify(dy, dy, r.output)

@@ -34,7 +34,8 @@ type setup struct {
 	scale     lossscale.Config // dynamic where zero
 	schedule  trainer.Schedule // constant 0.05 (Adam: 0.002) where nil
 	momentum  float64
-	stored    bool // the gradients are stored, and the optimizer reads them
+	stored    bool   // the gradients are stored, and the optimizer reads them
+	network   nn.MLP // instead of widths
 }
 
 // run is a trainer with its parts at hand.
@@ -49,6 +50,9 @@ func newRun(t testing.TB, s setup) *run {
 	t.Helper()
 	if s.widths == nil {
 		s.widths = []int{784, 32, 10}
+	}
+	if s.network.Widths == nil {
+		s.network.Widths = s.widths
 	}
 	if s.scale == (lossscale.Config{}) {
 		s.scale = lossscale.Default()
@@ -67,7 +71,7 @@ func newRun(t testing.TB, s setup) *run {
 	}
 	engine, err := kernels.New(kernels.Config{Kernel: s.kernel, Threads: s.threads})
 	must(err)
-	r := &run{model: nn.NewMLP(nn.NewRand(1), s.widths...)}
+	r := &run{model: s.network.New(nn.NewRand(1))}
 	r.scaler, err = lossscale.New(s.scale)
 	must(err)
 	params := trainer.Params(r.model, s.precision)
@@ -871,10 +875,13 @@ func TestEvaluate(t *testing.T) {
 // overflows, with and without a ReLU behind it, and scales below 1.
 func TestStreamedStepsAreStoredSteps(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
-	for _, widths := range [][]int{{3, 2}, {3, 5, 2}, {3, 70, 33, 2}} {
+	for _, net := range []nn.MLP{
+		{Widths: []int{3, 2}}, {Widths: []int{3, 5, 2}}, {Widths: []int{3, 70, 33, 2}},
+		{Widths: []int{3, 5, 2}, Dropout: 0.25}, {Widths: []int{3, 70, 33, 2}, InputDropout: 0.25, Dropout: 0.5},
+	} {
 		for _, adam := range []bool{false, true} {
 			for _, scale := range []float32{0x1p-40, 0.5, 1, 1 << 16, 1 << 22, 1 << 24} {
-				s := setup{precision: tensor.F16, widths: widths, adam: adam, momentum: 0.9, scale: lossscale.Default(), threads: 2}
+				s := setup{precision: tensor.F16, network: net, adam: adam, momentum: 0.9, scale: lossscale.Default(), threads: 2}
 				s.scale.Initial, s.scale.Floor = scale, 0x1p-60
 				streamed := newRun(t, s)
 				s.stored = true
@@ -886,18 +893,18 @@ func TestStreamedStepsAreStoredSteps(t *testing.T) {
 						b.Finite = finite
 						got, want := step(t, streamed, b), step(t, stored, b)
 						if diff := cmp.Diff(want, got, cmp.Comparer(func(x, y float64) bool { return x == y || x != x && y != y })); diff != "" {
-							t.Fatalf("%v, adam %v, scale %v, step %d: (-stored +streamed)\n%s", widths, adam, scale, n, diff)
+							t.Fatalf("%+v, adam %v, scale %v, step %d: (-stored +streamed)\n%s", net, adam, scale, n, diff)
 						}
 						if got.Skipped {
 							skipped++
 						}
 						if a, b := weights(streamed.model), weights(stored.model); !slices.Equal(a, b) {
-							t.Fatalf("%v, adam %v, scale %v, step %d: the weights differ", widths, adam, scale, n)
+							t.Fatalf("%+v, adam %v, scale %v, step %d: the weights differ", net, adam, scale, n)
 						}
 					}
 				}
 				if skipped < 6 || skipped == 22 {
-					t.Errorf("%v, adam %v, scale %v: %d of 22 steps were skipped", widths, adam, scale, skipped)
+					t.Errorf("%+v, adam %v, scale %v: %d of 22 steps were skipped", net, adam, scale, skipped)
 				}
 			}
 		}

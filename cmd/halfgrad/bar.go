@@ -26,7 +26,8 @@ func (b *bar) step(e trainer.StepEvent) {
 	}
 	if b.bar == nil {
 		images := s.images.Train.N - s.Holdout
-		left := (s.Epochs-e.Epoch+1)*images - (e.Batch*s.Batch - e.Samples)
+		before := min(e.Batch*s.Batch, images) - e.Samples // of this epoch
+		left := (s.Epochs-e.Epoch+1)*images - before
 		if s.MaxSteps > 0 {
 			left = min(left, int(s.MaxSteps-e.Steps+1)*s.Batch*s.Accumulate)
 		}

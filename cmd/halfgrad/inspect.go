@@ -65,7 +65,7 @@ func (c *inspectCmd) Run(ctx context.Context, e *env) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(e.stdout, "of %d images, at a loss scale of %v\n\n", inspectBatch, s.scaler.Scale())
+	fmt.Fprintf(e.stdout, "of %d images, at a loss scale of %v\n\n", min(inspectBatch, s.fitted.Len()), s.scaler.Scale())
 	fmt.Fprintln(w, "layer\twhat\tnot zero\tlargest\tlost\tsubnormal\toverflow\tunscaled: lost\tsubnormal\t")
 	percent := func(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
 	for _, st := range all {

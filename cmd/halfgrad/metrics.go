@@ -122,7 +122,8 @@ func openMetrics(path string, resume bool, p trainer.Progress) (*metricsFile, er
 }
 
 // rewindMetrics takes out of a file what happened after the checkpoint that a run is
-// continued from: it will happen again. If the run was killed, half a line may be there.
+// continued from: it will happen again. If the run was killed, half a line may be at
+// the end. Lines that are not ours stay.
 func rewindMetrics(path string, p trainer.Progress) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -138,14 +139,14 @@ func rewindMetrics(path string, p trainer.Progress) error {
 			Epoch int
 			Steps int64
 		}
-		if json.Unmarshal(line, &e) != nil {
-			continue
+		again := !bytes.HasSuffix(line, []byte("\n")) // half a line
+		if !again && json.Unmarshal(line, &e) == nil {
+			again = e.Steps > p.Steps
+			if e.Event == "epoch" || e.Event == "layer" {
+				again = e.Epoch > p.Epoch
+			}
 		}
-		done := e.Steps <= p.Steps
-		if e.Event == "epoch" || e.Event == "layer" {
-			done = e.Epoch <= p.Epoch
-		}
-		if done {
+		if !again {
 			kept = append(kept, line...)
 		}
 	}

@@ -224,6 +224,17 @@ func TestRewindMetrics(t *testing.T) {
 			t.Errorf("%+v: kept\n%s", p, got)
 		}
 	}
+	// A file that holds something else, by mistake, does not lose it.
+	notes := "dear diary\n[1, 2]\n"
+	if err := os.WriteFile(path, []byte(notes), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := rewindMetrics(path, trainer.Progress{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != notes {
+		t.Errorf("a file of other things became %q, %v", got, err)
+	}
 	if m, err := openMetrics(filepath.Join(t.TempDir(), "new.jsonl"), true, trainer.Progress{}); err != nil {
 		t.Error(err)
 	} else if err := m.close(); err != nil {

@@ -484,8 +484,8 @@ func (s *session) prune(epoch int) error {
 	return nil
 }
 
-// save writes a checkpoint. The first one of a new run takes the place of all that an
-// earlier one left.
+// save writes a checkpoint. With the first one of a new run, the best one of an earlier
+// run is gone, too; those of its epochs go where this one keeps some.
 func (s *session) save(name string) error {
 	f, err := s.trainer.Checkpoint()
 	if err != nil {
