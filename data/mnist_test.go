@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/halfgrad/halfgrad/data/datatest"
+	"github.com/halfgrad/halfgrad/internal/datatest"
 )
 
 // What is known of the real MNIST: http://yann.lecun.com/exdb/mnist for the

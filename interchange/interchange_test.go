@@ -14,8 +14,8 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/interchange"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/tensor"
 )

@@ -17,9 +17,9 @@ import (
 
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/data"
-	"github.com/halfgrad/halfgrad/data/datatest"
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/interchange"
+	"github.com/halfgrad/halfgrad/internal/datatest"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"

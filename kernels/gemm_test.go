@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/data"
-	"github.com/halfgrad/halfgrad/data/datatest"
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/datatest"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"

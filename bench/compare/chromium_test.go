@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 )
 
 // harness is a page that shows another one in a frame of some width, and writes what

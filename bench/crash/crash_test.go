@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/halfgrad/halfgrad/data/datatest"
+	"github.com/halfgrad/halfgrad/internal/datatest"
 )
 
 // newSurvey is one of a small run.

@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/halfgrad/halfgrad/bench/report"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 )
 
 // counts returns what a plugin writes that adds up to n instructions an operation, with

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 )
 
 // requireLLVM skips a test where there are no LLVM tools, unless HALFGRAD_REQUIRE

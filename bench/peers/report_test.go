@@ -16,8 +16,8 @@ import (
 	"github.com/halfgrad/halfgrad/bench"
 	"github.com/halfgrad/halfgrad/bench/report"
 	"github.com/halfgrad/halfgrad/bench/suite"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/halfgrad/halfgrad/bench"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 

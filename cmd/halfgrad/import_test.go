@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
-	"github.com/halfgrad/halfgrad/data/datatest"
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/datatest"
 )
 
 // foreign writes a state dict with the given tensors, of random-looking elements.

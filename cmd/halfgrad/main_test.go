@@ -21,7 +21,7 @@ import (
 
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/data"
-	"github.com/halfgrad/halfgrad/data/datatest"
+	"github.com/halfgrad/halfgrad/internal/datatest"
 	"github.com/halfgrad/halfgrad/kernels"
 )
 

@@ -21,7 +21,7 @@ import (
 	"testing"
 
 	"github.com/halfgrad/halfgrad/data"
-	"github.com/halfgrad/halfgrad/data/datatest"
+	"github.com/halfgrad/halfgrad/internal/datatest"
 )
 
 // picture is a form in which people have a digit.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"github.com/halfgrad/halfgrad/bench/verify"
+	"github.com/halfgrad/halfgrad/internal/verify"
 	"github.com/halfgrad/halfgrad/kernels"
 )
 

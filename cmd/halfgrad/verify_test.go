@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/halfgrad/halfgrad/bench/verify"
+	"github.com/halfgrad/halfgrad/internal/verify"
 	"github.com/halfgrad/halfgrad/kernels"
 )
 

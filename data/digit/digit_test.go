@@ -23,7 +23,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/halfgrad/halfgrad/data/datatest"
+	"github.com/halfgrad/halfgrad/internal/datatest"
 )
 
 // MNIST is what it is said to be, and what is like MNIST stays as it is.

@@ -3,8 +3,8 @@ package amd64_test
 import (
 	"testing"
 
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels/amd64"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 )
 
 func TestConformance(t *testing.T) { kerneltest.Run(t, amd64.Kernels) }

@@ -5,8 +5,8 @@ package amd64_test
 import (
 	"testing"
 
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels/amd64"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 )
 
 func TestConformanceOfOthers(t *testing.T) {

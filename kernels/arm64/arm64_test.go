@@ -3,8 +3,8 @@ package arm64_test
 import (
 	"testing"
 
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels/arm64"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 )
 
 func TestConformance(t *testing.T) { kerneltest.Run(t, arm64.Kernels) }

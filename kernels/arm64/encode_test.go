@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 )
 
 // TestEncodings assembles every encoding macro with many operands, and compares

@@ -3,8 +3,8 @@ package generic_test
 import (
 	"testing"
 
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels/generic"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 )
 
 func TestConformance(t *testing.T) { kerneltest.Run(t, generic.Kernels) }

@@ -21,7 +21,7 @@ import (
 
 	"gonum.org/v1/plot"
 
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 )
 
 func write1(t testing.TB, f *Figure, name string) []byte {

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/halfgrad/halfgrad/data"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 )
 
 // MNIST returns MNIST from the cache or, failing that, from Go's module cache.

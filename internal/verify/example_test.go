@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/halfgrad/halfgrad/bench/verify"
+	"github.com/halfgrad/halfgrad/internal/verify"
 	"github.com/halfgrad/halfgrad/kernels"
 )
 

@@ -7,8 +7,8 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels/generic"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )

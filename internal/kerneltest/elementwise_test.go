@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels/generic"
-	"github.com/halfgrad/halfgrad/kernels/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )
