@@ -99,7 +99,7 @@ func (c *readmeCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	const readme = "README.md"
+	const readme = "docs/performance.md"
 	text, err := os.ReadFile(readme)
 	if err != nil {
 		return err
