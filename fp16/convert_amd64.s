@@ -1,5 +1,6 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // Slice conversions between binary16 and binary32 by F16C.
@@ -15,21 +16,23 @@
 //	SI   src, moves forward
 //	CX   elements left
 //	Y0-3 data in flight
-//	AX, BX, DX, R8-R15, Y4-15 unused
+//	AX   the arguments, at the beginning
+//	BX, DX, R8-R15, Y4-15 unused
 
 #define DST  DI
 #define SRC  SI
 #define LEFT CX
 
-// func widenVectors(dst *float32, src *Float16, n int)
+// func widenVectors(args *widenArgs)
 //
 // VCVTPH2PS is exact, keeps subnormals whatever MXCSR says, and makes NaNs
 // quiet (Intel SDM vol. 2, VCVTPH2PS). Budget: one conversion (two uops on
 // Intel) and one 32-byte store a vector; the store port binds.
-TEXT ·widenVectors(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DST
-	MOVQ src+8(FP), SRC
-	MOVQ n+16(FP), LEFT
+TEXT ·widenVectors(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), AX
+	MOVQ widenArgs_dst(AX), DST
+	MOVQ widenArgs_src(AX), SRC
+	MOVQ widenArgs_n(AX), LEFT
 
 	SUBQ $32, LEFT
 	JLT  widenTail
@@ -64,15 +67,16 @@ widenDone:
 	VZEROUPPER
 	RET
 
-// func narrowVectors(dst *Float16, src *float32, n int)
+// func narrowVectors(args *narrowArgs)
 //
 // The immediate 0 of VCVTPS2PH selects round to nearest even regardless of
 // MXCSR; results in the subnormal range are subnormals whatever MXCSR says
 // (Intel SDM vol. 2, VCVTPS2PH).
-TEXT ·narrowVectors(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DST
-	MOVQ src+8(FP), SRC
-	MOVQ n+16(FP), LEFT
+TEXT ·narrowVectors(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), AX
+	MOVQ narrowArgs_dst(AX), DST
+	MOVQ narrowArgs_src(AX), SRC
+	MOVQ narrowArgs_n(AX), LEFT
 
 	SUBQ $32, LEFT
 	JLT  narrowTail

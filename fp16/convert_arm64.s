@@ -1,5 +1,6 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 #include "encode_arm64.h"
 
@@ -14,6 +15,7 @@
 //	R0     dst, moves forward
 //	R1     src, moves forward
 //	R2     elements left
+//	R3     the arguments, at the beginning
 //	V0-V3  fp16 in flight
 //	V4-V11 float32 in flight
 //
@@ -26,14 +28,15 @@
 #define SRC  R1
 #define LEFT R2
 
-// func widenVectors(dst *float32, src *Float16, n int)
+// func widenVectors(args *widenArgs)
 //
 // FCVTL is exact, and makes NaNs quiet. Budget for 32 elements: 8 conversions, 2
 // loads and 4 stores of pairs.
-TEXT ·widenVectors(SB), NOSPLIT, $0-24
-	MOVD dst+0(FP), DST
-	MOVD src+8(FP), SRC
-	MOVD n+16(FP), LEFT
+TEXT ·widenVectors(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R3
+	MOVD widenArgs_dst(R3), DST
+	MOVD widenArgs_src(R3), SRC
+	MOVD widenArgs_n(R3), LEFT
 	SUBS $32, LEFT
 	BLT  tail
 
@@ -70,11 +73,12 @@ eight:
 done:
 	RET
 
-// func narrowVectors(dst *Float16, src *float32, n int)
-TEXT ·narrowVectors(SB), NOSPLIT, $0-24
-	MOVD dst+0(FP), DST
-	MOVD src+8(FP), SRC
-	MOVD n+16(FP), LEFT
+// func narrowVectors(args *narrowArgs)
+TEXT ·narrowVectors(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), R3
+	MOVD narrowArgs_dst(R3), DST
+	MOVD narrowArgs_src(R3), SRC
+	MOVD narrowArgs_n(R3), LEFT
 	SUBS $32, LEFT
 	BLT  tail
 

@@ -14,7 +14,7 @@ func widen(dst []float32, src []Float16) {
 	if hasConversions {
 		for len(src) >= lanes {
 			n := min(len(src), chunk) &^ (lanes - 1)
-			widenVectors(&dst[0], &src[0], n)
+			widenVectors(&widenArgs{dst: &dst[0], src: &src[0], n: n})
 			dst, src = dst[n:], src[n:]
 		}
 	}
@@ -25,19 +25,34 @@ func narrow(dst []Float16, src []float32) {
 	if hasConversions {
 		for len(src) >= lanes {
 			n := min(len(src), chunk) &^ (lanes - 1)
-			narrowVectors(&dst[0], &src[0], n)
+			narrowVectors(&narrowArgs{dst: &dst[0], src: &src[0], n: n})
 			dst, src = dst[n:], src[n:]
 		}
 	}
 	narrowGo(dst, src)
 }
 
-// widenVectors is widenGo over n elements. n must be a positive multiple of lanes.
-//
-//go:noescape
-func widenVectors(dst *float32, src *Float16, n int)
+// widenArgs are the arguments of widenVectors, which the assembly finds by the
+// offsets in go_asm.h, as those of narrowVectors.
+type widenArgs struct {
+	dst *float32
+	src *Float16
+	n   int // elements, a positive multiple of lanes
+}
 
-// narrowVectors is narrowGo over n elements. n must be a positive multiple of lanes.
+// narrowArgs are the arguments of narrowVectors.
+type narrowArgs struct {
+	dst *Float16
+	src *float32
+	n   int // elements, a positive multiple of lanes
+}
+
+// widenVectors is widenGo over n elements.
 //
 //go:noescape
-func narrowVectors(dst *Float16, src *float32, n int)
+func widenVectors(args *widenArgs)
+
+// narrowVectors is narrowGo over n elements.
+//
+//go:noescape
+func narrowVectors(args *narrowArgs)

@@ -505,7 +505,10 @@ func (p *thin) do(task int, own *workspace) {
 	sums := (*product)(p).sums(c, own.sums, packedCols, true)
 	for k0 := 0; k0 == 0 || k0 < p.k; k0 += thinSteps {
 		b := (*product)(p).blockB(k0, j, min(thinSteps, p.k-k0), cols)
-		p.kernel.Thin(operand(p.A).From(k0), p.A.Stride, b, sums.F32, sums.Stride, c.Rows, k0 > 0 || p.Accumulate)
+		p.kernel.Thin(micro.Call{
+			K: b.Rows, A: operand(p.A).From(k0), ARow: p.A.Stride, ACol: 1,
+			C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols, Accumulate: k0 > 0 || p.Accumulate,
+		}, b)
 	}
 	(*product)(p).finish(&strip{Call: micro.Call{C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols}, j: j, last: true}, own)
 }

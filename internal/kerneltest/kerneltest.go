@@ -272,9 +272,7 @@ var (
 
 // testThin takes thin products of every number of rows there is code for.
 func testThin(t *testing.T, k micro.Kernel) {
-	testUnpacked(t, k, 11, thinCols, []bool{false}, func(a micro.Operand, aRow, _ int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
-		k.Thin(a, aRow, b, c, ldc, rows, accumulate)
-	})
+	testUnpacked(t, k, 11, thinCols, []bool{false}, k.Thin)
 }
 
 // testWiden takes every number of rows that can be left of several tiles, and
@@ -283,14 +281,12 @@ func testWiden(t *testing.T, k micro.Kernel) {
 	cols := []int{k.NR, 2 * k.NR, 3 * k.NR}
 	size := slices.Max(cols) * slices.Max(unpackedDepths)
 	mem := guarded(t, operand(k, make([]float32, size)), true)
-	testUnpacked(t, k, 3*k.MR, cols, []bool{false, true}, func(a micro.Operand, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+	testUnpacked(t, k, 3*k.MR, cols, []bool{false, true}, func(c micro.Call, b tensor.Matrix) {
 		before := size - b.Rows*b.Cols
 		fill(mem, 0.125)
 		panels := mem.From(before)
-		k.Widen(micro.Call{
-			K: b.Rows, A: a, ARow: aRow, ACol: aCol, B: panels, BRow: k.NR, BPanel: b.Rows * k.NR,
-			C: c, LDC: ldc, Rows: rows, Cols: b.Cols, Accumulate: accumulate,
-		}, b)
+		c.B, c.BRow, c.BPanel = panels, k.NR, b.Rows*k.NR
+		k.Widen(c, b)
 		for i := range b.Rows * b.Cols {
 			got := at(panels, i)
 			p, j := i/k.NR%b.Rows, i/k.NR/b.Rows*k.NR+i%k.NR
@@ -367,7 +363,7 @@ func testFinish(t *testing.T, k micro.Kernel) {
 // testUnpacked checks a product with a B that is read where it is, in memory
 // whose neighbours are not mapped.
 func testUnpacked(t *testing.T, k micro.Kernel, mostRows int, allCols []int, byColumn []bool,
-	multiply func(a micro.Operand, aRow, aCol int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)) {
+	multiply func(c micro.Call, b tensor.Matrix)) {
 	const mostGap = 3
 	mostCols, mostDepth := slices.Max(allCols), slices.Max(unpackedDepths)
 	mostA, mostB, mostC := (mostRows+mostGap)*(mostDepth+mostGap), mostDepth*(mostCols+mostGap), mostRows*(mostCols+mostGap)
@@ -411,7 +407,10 @@ func testUnpacked(t *testing.T, k micro.Kernel, mostRows int, allCols []int, byC
 								want[i*ldc+j] = acc
 							}
 						}
-						multiply(a, aRow, aCol, b, c, ldc, rows, x.accumulate)
+						multiply(micro.Call{
+							K: x.depth, A: a, ARow: aRow, ACol: aCol,
+							C: c, LDC: ldc, Rows: rows, Cols: cols, Accumulate: x.accumulate,
+						}, b)
 						for i := range c {
 							if !Same(c[i], want[i]) {
 								t.Fatalf("%s: %+v: C[%d,%d] = %g (%#08x), want %g (%#08x)", mix.Name, x,

@@ -104,18 +104,18 @@ type thinFunc[E any] func(k int, a *float32, aRow int, b *E, bRow int, c *float3
 
 // thinBy returns a Thin that takes the rows eight at a time, then four, two and
 // one, for which there is a function each.
-func thinBy(f16 [4]thinFunc[fp16.Float16], f32 [4]thinFunc[float32]) func(micro.Operand, int, tensor.Matrix, []float32, int, int, bool) {
-	return func(a micro.Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
-		for i := 0; i < rows; {
+func thinBy(f16 [4]thinFunc[fp16.Float16], f32 [4]thinFunc[float32]) func(micro.Call, tensor.Matrix) {
+	return func(x micro.Call, b tensor.Matrix) {
+		for i := 0; i < x.Rows; {
 			which, n := 0, 8
-			for n > rows-i {
+			for n > x.Rows-i {
 				which, n = which+1, n/2
 			}
-			ai, ci := first(a.From(i*aRow).F32), &c[i*ldc]
+			a, c := first(x.A.From(i*x.ARow).F32), &x.C[i*x.LDC]
 			if b.F16 != nil {
-				f16[which](b.Rows, ai, aRow, first(b.F16), b.Stride, ci, ldc, b.Cols, accumulate)
+				f16[which](x.K, a, x.ARow, first(b.F16), b.Stride, c, x.LDC, x.Cols, x.Accumulate)
 			} else {
-				f32[which](b.Rows, ai, aRow, first(b.F32), b.Stride, ci, ldc, b.Cols, accumulate)
+				f32[which](x.K, a, x.ARow, first(b.F32), b.Stride, c, x.LDC, x.Cols, x.Accumulate)
 			}
 			i += n
 		}
@@ -124,7 +124,7 @@ func thinBy(f16 [4]thinFunc[fp16.Float16], f32 [4]thinFunc[float32]) func(micro.
 
 // thinAVX512 returns the Thin of the tier, which takes a single row by vectors of
 // half the width if halves is set.
-func thinAVX512(halves bool) func(micro.Operand, int, tensor.Matrix, []float32, int, int, bool) {
+func thinAVX512(halves bool) func(micro.Call, tensor.Matrix) {
 	one := thin1F16AVX512
 	if halves {
 		one = thin1F16HalvesAVX512
@@ -134,7 +134,7 @@ func thinAVX512(halves bool) func(micro.Operand, int, tensor.Matrix, []float32, 
 		[4]thinFunc[float32]{thin8F32AVX512, thin4F32AVX512, thin2F32AVX512, thin1F32AVX512})
 }
 
-func thinAVX2() func(micro.Operand, int, tensor.Matrix, []float32, int, int, bool) {
+func thinAVX2() func(micro.Call, tensor.Matrix) {
 	return thinBy(
 		[4]thinFunc[fp16.Float16]{thin8F16AVX2, thin4F16AVX2, thin2F16AVX2, thin1F16AVX2},
 		[4]thinFunc[float32]{thin8F32AVX2, thin4F32AVX2, thin2F32AVX2, thin1F32AVX2})

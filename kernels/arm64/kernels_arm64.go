@@ -140,30 +140,30 @@ type thinFunc[A, B any] func(k int, a *A, aRow int, b *B, bRow int, c *float32, 
 
 // thinBy takes the rows eight at a time, then four, two and one, for which there is
 // a function each.
-func thinBy[A, B any](by [4]thinFunc[A, B], k int, a []A, aRow int, b []B, bRow int, c []float32, ldc, rows, cols int, accumulate bool) {
-	for i := 0; i < rows; {
+func thinBy[A, B any](by [4]thinFunc[A, B], x micro.Call, a []A, b []B, bRow int) {
+	for i := 0; i < x.Rows; {
 		which, n := 0, 8
-		for n > rows-i {
+		for n > x.Rows-i {
 			which, n = which+1, n/2
 		}
-		by[which](k, first(a[min(i*aRow, len(a)):]), aRow, first(b), bRow, &c[i*ldc], ldc, cols, accumulate)
+		by[which](x.K, first(a[min(i*x.ARow, len(a)):]), x.ARow, first(b), bRow, &x.C[i*x.LDC], x.LDC, x.Cols, x.Accumulate)
 		i += n
 	}
 }
 
-func thin(a micro.Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+func thin(x micro.Call, b tensor.Matrix) {
 	if b.F16 != nil {
 		by := [4]thinFunc[float32, fp16.Float16]{thin8F16NEON, thin4F16NEON, thin2F16NEON, thin1F16NEON}
-		thinBy(by, b.Rows, a.F32, aRow, b.F16, b.Stride, c, ldc, rows, b.Cols, accumulate)
+		thinBy(by, x, x.A.F32, b.F16, b.Stride)
 	} else {
 		by := [4]thinFunc[float32, float32]{thin8F32NEON, thin4F32NEON, thin2F32NEON, thin1F32NEON}
-		thinBy(by, b.Rows, a.F32, aRow, b.F32, b.Stride, c, ldc, rows, b.Cols, accumulate)
+		thinBy(by, x, x.A.F32, b.F32, b.Stride)
 	}
 }
 
-func thinFHM(a micro.Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
+func thinFHM(x micro.Call, b tensor.Matrix) {
 	by := [4]thinFunc[fp16.Float16, fp16.Float16]{thin8F16NEONFHM, thin4F16NEONFHM, thin2F16NEONFHM, thin1F16NEONFHM}
-	thinBy(by, b.Rows, a.F16, aRow, b.F16, b.Stride, c, ldc, rows, b.Cols, accumulate)
+	thinBy(by, x, x.A.F16, b.F16, b.Stride)
 }
 
 // packF32 leaves what needs no conversion, or does not fill a vector, to Go.

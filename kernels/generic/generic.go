@@ -101,22 +101,21 @@ func widen(gemm func(micro.Call)) func(micro.Call, tensor.Matrix) {
 
 // thin goes along the rows of B, adding to the whole row of C: B is read in
 // order, and the chain of each element is the same.
-func thin(from micro.Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool) {
-	a := from.F32
-	for i := range rows {
-		row := c[i*ldc : i*ldc+b.Cols]
-		if !accumulate {
+func thin(x micro.Call, b tensor.Matrix) {
+	for i := range x.Rows {
+		row := x.C[i*x.LDC : i*x.LDC+x.Cols]
+		if !x.Accumulate {
 			clear(row)
 		}
-		for p := range b.Rows {
-			x := a[i*aRow+p]
+		for p := range x.K {
+			a := x.A.F32[i*x.ARow+p]
 			if b.F16 != nil {
-				for j, h := range b.F16[p*b.Stride : p*b.Stride+b.Cols] {
-					row[j] += float32(x * h.Float32())
+				for j, h := range b.F16[p*b.Stride : p*b.Stride+x.Cols] {
+					row[j] += float32(a * h.Float32())
 				}
 			} else {
-				for j, y := range b.F32[p*b.Stride : p*b.Stride+b.Cols] {
-					row[j] = portable.FMA(x, y, row[j])
+				for j, y := range b.F32[p*b.Stride : p*b.Stride+x.Cols] {
+					row[j] = portable.FMA(a, y, row[j])
 				}
 			}
 		}

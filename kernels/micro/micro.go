@@ -148,26 +148,24 @@ type Kernel struct {
 	// panels are not of F32.
 	TurnCost int
 
-	// Thin multiplies a few rows by a whole matrix, which it reads where it is,
-	// once for all of up to eight rows, and widens on the way: no packing would
-	// pay for itself. a is of the panels' type, b of the operands' and not transposed;
-	// any number of rows and columns is allowed, and what else is said of Func holds.
+	// Thin multiplies a few rows of A by a matrix b of K rows and Cols columns, of
+	// the operands' type and not transposed. It reads b where it lies, once for up
+	// to eight rows, and widens on the way: packing would not pay. ACol is 1, and
+	// B, BRow and BPanel are not used. Otherwise the rules for Func hold.
 	//
-	//	for i := range rows {
-	//		for j := range b.Cols {
+	//	for i := range Rows {
+	//		for j := range Cols {
 	//			acc := float32(0)
-	//			if accumulate {
-	//				acc = c[i*ldc+j]
+	//			if Accumulate {
+	//				acc = C[i*LDC+j]
 	//			}
-	//			for p := range b.Rows {
-	//				acc = fma(a[i*aRow+p], b(p, j), acc)
+	//			for p := range K {
+	//				acc = fma(A[i*ARow+p], b(p, j), acc)
 	//			}
-	//			c[i*ldc+j] = acc
+	//			C[i*LDC+j] = acc
 	//		}
 	//	}
-	//
-	// Here too the driver has it do no more than takes microseconds.
-	Thin func(a Operand, aRow int, b tensor.Matrix, c []float32, ldc, rows int, accumulate bool)
+	Thin func(c Call, b tensor.Matrix)
 
 	// Pack copies a matrix, which may be transposed, to the panels' type. Where that
 	// is F32 the matrix may be of either type, and is widened exactly; else it is of
