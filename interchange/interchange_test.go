@@ -14,7 +14,7 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/interchange"
-	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -140,15 +140,6 @@ func widened(p *nn.Param, precision tensor.DType) []float32 {
 	return w
 }
 
-// unavailable skips the test, or fails it if HALFGRAD_REQUIRE lists word.
-func unavailable(t *testing.T, word, format string, args ...any) {
-	t.Helper()
-	if kerneltest.Required(word) {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
 // python runs a script in testdata with the first Python that has a module of the name
 // that HALFGRAD_REQUIRE uses, and returns what it prints.
 func python(t *testing.T, module, script string, args ...string) string {
@@ -169,7 +160,7 @@ func python(t *testing.T, module, script string, args ...string) string {
 		}
 		return string(out)
 	}
-	unavailable(t, module, "no Python here has %s; in Debian: apt-get install python3-%s", module, module)
+	require.Missing(t, module, "no Python here has %s; in Debian: apt-get install python3-%s", module, module)
 	panic("unreachable")
 }
 
@@ -184,13 +175,13 @@ func onnxRuntime(t *testing.T) string {
 		t.Skip("-short: ONNX Runtime takes seconds to start")
 	}
 	if _, err := exec.LookPath("node"); err != nil {
-		unavailable(t, "onnxruntime", "there is no Node to run ONNX Runtime in; in Debian: apt-get install nodejs npm")
+		require.Missing(t, "onnxruntime", "there is no Node to run ONNX Runtime in; in Debian: apt-get install nodejs npm")
 	}
 	cache := os.Getenv(data.EnvCache)
 	if cache == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			unavailable(t, "onnxruntime", "%v", err)
+			require.Missing(t, "onnxruntime", "%v", err)
 		}
 		cache = filepath.Join(user, "halfgrad")
 	}
@@ -198,7 +189,7 @@ func onnxRuntime(t *testing.T) string {
 	if _, err := os.Stat(filepath.Join(folder, "node_modules", "onnxruntime-node")); err == nil {
 		return folder
 	}
-	if !kerneltest.Required("onnxruntime") {
+	if !require.Listed("onnxruntime") {
 		t.Skipf("ONNX Runtime is not in %s: with HALFGRAD_REQUIRE=onnxruntime it is installed there", folder)
 	}
 	cmd := exec.Command("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder, "onnxruntime-node@"+onnxRuntimeVersion)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,20 +15,20 @@ import (
 
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// otherRequirements are the entries of HALFGRAD_REQUIRE that are no tiers.
-var otherRequirements = []string{"mnist", "llvm", "torch", "onnx", "onnxruntime", "poppler", "chromium", "peers", "qemu-user"}
+// otherRequirements are what HALFGRAD_REQUIRE may list besides tiers.
+var otherRequirements = []string{"mnist", "llvm", "torch", "onnx", "onnxruntime", "poppler", "chromium", "peers"}
 
 // A tier that HALFGRAD_REQUIRE names must be there, and a name nobody knows
 // must not make the requirement vanish.
 func TestRequiredTiers(t *testing.T) {
-	for _, name := range strings.Split(os.Getenv(kerneltest.EnvRequire), ",") {
-		name = strings.TrimSpace(name)
-		if name != "" && !slices.Contains(otherRequirements, name) && !slices.Contains(kernels.Supported(), name) {
-			t.Errorf("%s names %q: supported here are %v, and %v", kerneltest.EnvRequire, name, kernels.Supported(), otherRequirements)
+	for _, name := range require.List() {
+		if !slices.Contains(otherRequirements, name) && !slices.Contains(kernels.Supported(), name) {
+			t.Errorf("%s names %q: supported here are %v, and %v", require.Env, name, kernels.Supported(), otherRequirements)
 		}
 	}
 }

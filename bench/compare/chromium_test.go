@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 )
 
 // harness is a page that shows another one in a frame of some width, and writes what
@@ -69,11 +69,7 @@ func TestChromium(t *testing.T) {
 		}
 	}
 	if program == "" {
-		const message = "no Chromium here; in Debian: apt-get install chromium"
-		if kerneltest.Required("chromium") {
-			t.Fatal(message)
-		}
-		t.Skip(message)
+		require.Missing(t, "chromium", "no Chromium here; in Debian: apt-get install chromium")
 	}
 	one := sampleReports()[:1]
 	many := sampleReports()

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 )
 
 // requireLLVM skips a test where there are no LLVM tools, unless HALFGRAD_REQUIRE
@@ -22,11 +22,8 @@ import (
 func requireLLVM(t *testing.T) toolchain {
 	t.Helper()
 	llvm, err := findLLVM(context.Background(), 0)
-	if err != nil && kerneltest.Required("llvm") {
-		t.Fatal(err)
-	}
 	if err != nil {
-		t.Skip(err)
+		require.Missing(t, "llvm", "%v", err)
 	}
 	return llvm
 }

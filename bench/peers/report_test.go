@@ -16,7 +16,7 @@ import (
 	"github.com/halfgrad/halfgrad/bench"
 	"github.com/halfgrad/halfgrad/bench/report"
 	"github.com/halfgrad/halfgrad/bench/suite"
-	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -24,10 +24,7 @@ import (
 // need skips the test, or fails it if HALFGRAD_REQUIRE lists word.
 func need(t *testing.T, word string, err error) {
 	t.Helper()
-	if kerneltest.Required(word) {
-		t.Fatal(err)
-	}
-	t.Skip(err)
+	require.Missing(t, word, "%v", err)
 }
 
 // naive returns all elements of a product, in float64.
@@ -118,7 +115,7 @@ func TestProducts(t *testing.T) {
 						t.Fatal(err)
 					}
 					at.self = os.Args[0]
-					if _, err := os.Stat(filepath.Join(at.folder, "node_modules", "onnxruntime-node")); err != nil && !kerneltest.Required("onnxruntime") {
+					if _, err := os.Stat(filepath.Join(at.folder, "node_modules", "onnxruntime-node")); err != nil && !require.Listed("onnxruntime") {
 						t.Skipf("ONNX Runtime is not in %s: with HALFGRAD_REQUIRE=onnxruntime it is installed there", at.folder)
 					}
 				}

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/halfgrad/halfgrad/bench"
-	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -284,10 +284,7 @@ func TestPyTorch(t *testing.T) {
 	skipEmulated(t)
 	python, err := pythonWithTorch([]string{"python3", "/usr/bin/python3"})
 	if err != nil {
-		if kerneltest.Required("torch") {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		require.Missing(t, "torch", "%v", err)
 	}
 	cpus, err := available()
 	if err != nil {

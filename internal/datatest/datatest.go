@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/halfgrad/halfgrad/data"
-	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 )
 
 // MNIST returns MNIST from the cache or, failing that, from Go's module cache.
@@ -27,23 +27,23 @@ import (
 // MNIST is loaded once per test binary: callers share it and must not change it.
 func MNIST(t testing.TB) *data.MNIST {
 	t.Helper()
-	require := kerneltest.Required("mnist")
+	required := require.Listed("mnist")
 	load := loadOffline
-	if require {
+	if required {
 		load = loadOnline
 	}
 	mnist, err := load()
-	check(t, err, require)
+	check(t, err, required)
 	return mnist
 }
 
 // check skips or fails the test for the error of a load.
-func check(t testing.TB, err error, require bool) {
+func check(t testing.TB, err error, required bool) {
 	t.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, data.ErrUnavailable) && !require:
-		t.Skipf("MNIST IS NOT HERE, and this test needs it. To get it: %s=mnist go test github.com/halfgrad/halfgrad/data\n%v", kerneltest.EnvRequire, err)
+	case errors.Is(err, data.ErrUnavailable) && !required:
+		t.Skipf("MNIST IS NOT HERE, and this test needs it. To get it: %s=mnist go test github.com/halfgrad/halfgrad/data\n%v", require.Env, err)
 	default:
 		t.Fatal(err)
 	}

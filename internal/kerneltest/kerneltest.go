@@ -10,26 +10,15 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/require"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/portable"
 	"github.com/halfgrad/halfgrad/tensor"
 )
-
-// EnvRequire is the environment variable that lists what must not be skipped.
-const EnvRequire = "HALFGRAD_REQUIRE"
-
-// Required returns whether HALFGRAD_REQUIRE, a comma-separated list, names what.
-func Required(what string) bool {
-	return slices.ContainsFunc(strings.Split(os.Getenv(EnvRequire), ","), func(s string) bool {
-		return strings.TrimSpace(s) == what
-	})
-}
 
 // Run checks every kernel in the list, each in a subtest of its name. A kernel
 // that the machine does not support is skipped, unless HALFGRAD_REQUIRE names
@@ -58,10 +47,7 @@ func skip(t *testing.T, tier string, supported bool) {
 	if supported {
 		return
 	}
-	if Required(tier) {
-		t.Fatalf("%s requires the tier %s, which this machine does not support", EnvRequire, tier)
-	}
-	t.Skipf("this machine does not support the tier %s", tier)
+	require.Missing(t, tier, "this machine does not support the tier %s", tier)
 }
 
 func testName(t *testing.T, k micro.Kernel) {

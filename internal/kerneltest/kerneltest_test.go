@@ -195,15 +195,6 @@ func runFault(t *testing.T, name, test string) {
 	})
 }
 
-func TestRequired(t *testing.T) {
-	t.Setenv(kerneltest.EnvRequire, "avx2, mnist")
-	for what, want := range map[string]bool{"avx2": true, "mnist": true, "neon": false, "": false} {
-		if got := kerneltest.Required(what); got != want {
-			t.Errorf("Required(%q) = %v", what, got)
-		}
-	}
-}
-
 func ExampleSame() {
 	// The order of a sum shows in its bits, so the contract fixes it.
 	chain := func(values ...float32) (acc float32) {

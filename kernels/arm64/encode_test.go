@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 )
 
 // TestEncodings assembles every encoding macro with many operands, and compares
@@ -76,10 +76,7 @@ func llvmMC(t *testing.T) string {
 	}
 	path, err := exec.LookPath("llvm-mc")
 	if err != nil {
-		if kerneltest.Required("llvm") {
-			t.Fatalf("%s requires llvm: %v", kerneltest.EnvRequire, err)
-		}
-		t.Skipf("no independent disassembler: %v (Debian's package llvm has it)", err)
+		require.Missing(t, "llvm", "no independent disassembler: %v (Debian's package llvm has it)", err)
 	}
 	return path
 }

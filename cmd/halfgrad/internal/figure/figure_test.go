@@ -21,7 +21,7 @@ import (
 
 	"gonum.org/v1/plot"
 
-	"github.com/halfgrad/halfgrad/internal/kerneltest"
+	"github.com/halfgrad/halfgrad/internal/require"
 )
 
 func write1(t testing.TB, f *Figure, name string) []byte {
@@ -437,10 +437,7 @@ func TestMistakes(t *testing.T) {
 func TestPDF(t *testing.T) {
 	pdftoppm, err := exec.LookPath("pdftoppm")
 	if err != nil {
-		if kerneltest.Required("poppler") {
-			t.Fatal(err)
-		}
-		t.Skip("NO pdftoppm (Debian's poppler-utils), with which this test looks at PDFs")
+		require.Missing(t, "poppler", "no pdftoppm to look at PDFs with (%v); in Debian: apt-get install poppler-utils", err)
 	}
 	render := func(f *Figure) image.Image {
 		dir := t.TempDir()
