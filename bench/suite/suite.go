@@ -41,6 +41,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/halfgrad/halfgrad/bench"
@@ -331,14 +332,31 @@ func round(x float64) float64 {
 	return x
 }
 
-// ThisBuild says which program this is.
+// ThisBuild says which halfgrad this program is or is built with.
 func ThisBuild() report.Build {
-	b := report.Build{Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
+		return report.Build{Go: runtime.Version()}
+	}
+	return buildOf(info)
+}
+
+const modulePath = "github.com/halfgrad/halfgrad"
+
+// buildOf returns what a program knows of the halfgrad in it. The revision is known
+// where the program is of the same repository.
+func buildOf(info *debug.BuildInfo) report.Build {
+	b := report.Build{Go: runtime.Version(), Module: modulePath, Version: info.Main.Version}
+	if info.Main.Path != modulePath {
+		for _, m := range info.Deps {
+			if m.Path == modulePath {
+				b.Version = m.Version
+			}
+		}
+	}
+	if !strings.HasPrefix(info.Main.Path+"/", modulePath+"/") {
 		return b
 	}
-	b.Module, b.Version = info.Main.Path, info.Main.Version
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -317,6 +319,27 @@ func TestSteps(t *testing.T) {
 	broken := errors.New("broken")
 	if _, err := steps(func() (trainer.StepResult, error) { return trainer.StepResult{}, broken })(1); err != broken {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A report of the peers' module can be merged into one of the command: both name the
+// same module and revision.
+func TestBuildOf(t *testing.T) {
+	settings := []debug.BuildSetting{{Key: "vcs.revision", Value: "abc"}, {Key: "vcs.modified", Value: "true"}}
+	deps := []*debug.Module{{Path: "example.com/other", Version: "v9.9.9"}, {Path: modulePath, Version: "v0.1.0"}}
+	for _, tt := range []struct {
+		main debug.Module
+		want report.Build
+	}{
+		{debug.Module{Path: modulePath, Version: "v0.2.0"}, report.Build{Version: "v0.2.0", Revision: "abc", Modified: true}},
+		{debug.Module{Path: modulePath + "/bench/peers"}, report.Build{Version: "v0.1.0", Revision: "abc", Modified: true}},
+		{debug.Module{Path: "example.com/halfgrad"}, report.Build{Version: "v0.1.0"}}, // whose revision is its own
+		{debug.Module{Path: modulePath + "er"}, report.Build{Version: "v0.1.0"}},
+	} {
+		tt.want.Go, tt.want.Module = runtime.Version(), modulePath
+		if got := buildOf(&debug.BuildInfo{Main: tt.main, Deps: deps, Settings: settings}); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.main.Path, got, tt.want)
+		}
 	}
 }
 
