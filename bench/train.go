@@ -238,7 +238,7 @@ func NewTrainee(e *kernels.Engine, cfg TrainConfig, profile *nn.Profile) (*Train
 	if err != nil {
 		return nil, err
 	}
-	params := trainer.Params(model, cfg.Precision)
+	params := model.Params()
 	var optimizer optim.Optimizer
 	switch cfg.Optimizer {
 	case "sgd":

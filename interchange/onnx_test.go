@@ -348,7 +348,7 @@ func trained(t *testing.T, precision tensor.DType, ds data.Dataset, widths ...in
 		t.Fatal(err)
 	}
 	model := nn.NewMLP(nn.NewRand(1), widths...)
-	optimizer, err := optim.NewSGD(trainer.Params(model, precision), optim.SGDConfig{Momentum: 0.9})
+	optimizer, err := optim.NewSGD(model.Params(), optim.SGDConfig{Momentum: 0.9})
 	if err != nil {
 		t.Fatal(err)
 	}

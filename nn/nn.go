@@ -90,13 +90,17 @@ type GradientSink interface {
 	Take(param, from int, grad []float32)
 }
 
-// Param is a parameter of a layer: a tensor that training changes.
+// Param is a parameter of a layer: a tensor that training changes. Layers, optimizers and
+// trainers share it by its pointer, so that there is one value to update.
+//
+// Whoever changes Master keeps Half in step, where it is not nil: optimizers write both,
+// and all others call Sync.
 type Param struct {
 	Name   string // within the model, such as "0.weight"
 	Shape  []int
 	Master []float32      // the value, row-major
 	Half   []fp16.Float16 // Master rounded to fp16; nil until a pass in fp16 needs it
-	Grad   []float32      // the gradient that the last Backward left, times the loss scale
+	Grad   []float32      // the gradient of the last Backward, times the loss scale
 }
 
 // NewParam returns a parameter of zeros. It panics unless there is at least one
@@ -112,8 +116,8 @@ func NewParam(name string, shape ...int) *Param {
 	return &Param{Name: name, Shape: shape, Master: make([]float32, n), Grad: make([]float32, n)}
 }
 
-// Sync makes Half the rounded copy of Master. Whoever changes Master other
-// than by an optimizer calls it.
+// Sync rounds Master to Half, which it makes if there is none. Call it after changing
+// Master by hand.
 func (p *Param) Sync() {
 	if p.Half == nil {
 		p.Half = make([]fp16.Float16, len(p.Master))
@@ -121,8 +125,9 @@ func (p *Param) Sync() {
 	fp16.Narrow(p.Half, p.Master)
 }
 
-// Matrix returns the parameter's value in the given type, Master for fp32 and
-// Half for fp16, as a matrix: the last dimension across, all others down.
+// Matrix returns the parameter's value in the given type as a matrix: Master for fp32,
+// Half for fp16. The columns are the last dimension, the rows all others. The first call
+// for fp16 makes Half.
 func (p *Param) Matrix(dtype tensor.DType) tensor.Matrix {
 	cols := p.Shape[len(p.Shape)-1]
 	if dtype == tensor.F32 {

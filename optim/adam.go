@@ -3,8 +3,10 @@ package optim
 import (
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/nn"
 )
 
 // AdamConfig holds the hyperparameters of [Adam]. [DefaultAdam] has the usual ones.
@@ -12,8 +14,8 @@ type AdamConfig struct {
 	Beta1, Beta2 float64 // decay of the first and second moment, in [0, 1)
 	Epsilon      float64 // added to the denominator, more than 0
 	WeightDecay  float64 // λ, at least 0
-	Decoupled    bool    // AdamW: decay the weights themselves, not by way of the gradient
-	Groups       []Group // of parameters with options of their own
+	Decoupled    bool    // AdamW: decay the weights directly instead of adding to the gradient
+	Groups       []Group // parameters with options of their own
 }
 
 // DefaultAdam returns the defaults of torch.optim.Adam.
@@ -35,18 +37,18 @@ func DefaultAdamW() AdamConfig {
 //
 // The order of operations is PyTorch's.
 type Adam struct {
-	params         []Param
-	moment, second [][]float32
+	params         []*nn.Param
+	moment, second [][]float32 // by parameter
 	cfg            AdamConfig
 	groups         []Group
-	group          []int // of each parameter
+	group          []int // index of each parameter's group
 	state          State
-	steps          []kernels.Adam // of each group, in the step under way
+	steps          []kernels.Adam // the coefficients of the current step, by group
 }
 
-// NewAdam returns an optimizer of the given parameters. The error names the
-// hyperparameter that is out of range.
-func NewAdam(params []Param, cfg AdamConfig) (*Adam, error) {
+// NewAdam returns an optimizer for the given parameters. The error names the
+// hyperparameter that is out of range, or the parameter that comes twice.
+func NewAdam(params []*nn.Param, cfg AdamConfig) (*Adam, error) {
 	if err := errors.Join(
 		checkParams(params),
 		checkRange("beta1", cfg.Beta1, 0, 1),
@@ -59,7 +61,7 @@ func NewAdam(params []Param, cfg AdamConfig) (*Adam, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Adam{params: params, cfg: cfg, groups: groups, group: group, steps: make([]kernels.Adam, len(groups))}
+	a := &Adam{params: slices.Clone(params), cfg: cfg, groups: groups, group: group, steps: make([]kernels.Adam, len(groups))}
 	for _, p := range params {
 		a.moment = append(a.moment, a.state.slot("moment1", p))
 		a.second = append(a.second, a.state.slot("moment2", p))
@@ -67,7 +69,10 @@ func NewAdam(params []Param, cfg AdamConfig) (*Adam, error) {
 	return a, nil
 }
 
-// State implements [Optimizer]. There are two slots a parameter, the moments.
+// Params implements [Optimizer].
+func (a *Adam) Params() []*nn.Param { return a.params }
+
+// State implements [Optimizer]. Each parameter has two slots, its moments.
 func (a *Adam) State() *State { return &a.state }
 
 // Step implements [Optimizer].
@@ -100,12 +105,12 @@ func (a *Adam) Begin(learningRate float64, unscale float32) {
 
 // Update implements [Piecewise].
 func (a *Adam) Update(e *kernels.Engine, param, from int, grad []float32) {
-	p, to := &a.params[param], from+len(grad)
-	e.Elementwise().Adam(p.Master[from:to], a.moment[param][from:to], a.second[param][from:to], grad, p.piece(from, to), a.steps[a.group[param]])
+	p, to := a.params[param], from+len(grad)
+	e.Elementwise().Adam(p.Master[from:to], a.moment[param][from:to], a.second[param][from:to], grad, half(p, from, to), a.steps[a.group[param]])
 }
 
-// power returns xⁿ by repeated squaring. math.Pow may differ in its last bits
-// from one architecture to the next.
+// power returns xⁿ by repeated squaring. The last bits of math.Pow may differ
+// between architectures.
 func power(x float64, n int64) float64 {
 	result := 1.0
 	for ; n > 0; n >>= 1 {

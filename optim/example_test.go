@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 )
 
@@ -15,8 +15,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	w := optim.Param{Name: "w", Master: []float32{0}, Grad: make([]float32, 1)}
-	opt, err := optim.NewSGD([]optim.Param{w}, optim.SGDConfig{Momentum: 0.5})
+	w := nn.NewParam("w", 1)
+	opt, err := optim.NewSGD([]*nn.Param{w}, optim.SGDConfig{Momentum: 0.5})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -28,13 +28,15 @@ func Example() {
 	// Output: w = 3.000 after 60 steps
 }
 
-// clipped is an optimizer of one's own: plain descent along a gradient whose elements
-// are kept within a limit.
+// clipped is an optimizer of one's own: gradient descent with each element of the
+// gradient kept within a limit.
 type clipped struct {
-	params []optim.Param
+	params []*nn.Param
 	limit  float32
 	state  optim.State
 }
+
+func (c *clipped) Params() []*nn.Param { return c.params }
 
 func (c *clipped) State() *optim.State { return &c.state }
 
@@ -45,16 +47,18 @@ func (c *clipped) Step(_ *kernels.Engine, learningRate float64, unscale float32)
 			p.Master[i] -= float32(float32(learningRate) * g)
 		}
 		if p.Half != nil {
-			fp16.Narrow(p.Half, p.Master)
+			p.Sync()
 		}
 	}
 	c.state.Steps++
 }
 
 func ExampleOptimizer() {
-	w := optim.Param{Name: "w", Master: []float32{1, 1, 1}, Grad: []float32{8192, -1024, 512}}
-	var opt optim.Optimizer = &clipped{params: []optim.Param{w}, limit: 2}
-	opt.Step(nil, 0.25, 1.0/1024) // on no engine, which this one does without
+	w := nn.NewParam("w", 3)
+	copy(w.Master, []float32{1, 1, 1})
+	copy(w.Grad, []float32{8192, -1024, 512})
+	var opt optim.Optimizer = &clipped{params: []*nn.Param{w}, limit: 2}
+	opt.Step(nil, 0.25, 1.0/1024) // this optimizer needs no engine
 	fmt.Println(w.Master, opt.State().Steps)
 	// Output: [0.5 1.25 0.875] 1
 }

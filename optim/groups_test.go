@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 )
 
@@ -15,18 +16,18 @@ func TestGroupsAgainstPyTorch(t *testing.T) {
 	groups := []optim.Group{bias}
 	for name, c := range map[string]struct {
 		rate float64
-		make func([]optim.Param) optim.Optimizer
+		make func([]*nn.Param) optim.Optimizer
 	}{
-		"sgd momentum decay": {0.05, func(p []optim.Param) optim.Optimizer {
+		"sgd momentum decay": {0.05, func(p []*nn.Param) optim.Optimizer {
 			return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9, WeightDecay: 0.01, Groups: groups}))
 		}},
-		"sgd nesterov decay": {0.05, func(p []optim.Param) optim.Optimizer {
+		"sgd nesterov decay": {0.05, func(p []*nn.Param) optim.Optimizer {
 			return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9, WeightDecay: 0.01, Nesterov: true, Groups: groups}))
 		}},
-		"adam decay": {0.01, func(p []optim.Param) optim.Optimizer {
+		"adam decay": {0.01, func(p []*nn.Param) optim.Optimizer {
 			return must(optim.NewAdam(p, optim.AdamConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.1, Groups: groups}))
 		}},
-		"adamw decay": {0.01, func(p []optim.Param) optim.Optimizer {
+		"adamw decay": {0.01, func(p []*nn.Param) optim.Optimizer {
 			return must(optim.NewAdam(p, optim.AdamConfig{Beta1: 0.8, Beta2: 0.95, Epsilon: 1e-6, WeightDecay: 0.1, Decoupled: true, Groups: groups}))
 		}},
 	} {
@@ -35,7 +36,7 @@ func TestGroupsAgainstPyTorch(t *testing.T) {
 			for _, pieces := range []bool{false, true} {
 				w, b := newParam(f.Start[:4]), newParam(f.Start[4:])
 				w.Shape, b.Shape = []int{2, 2}, []int{3}
-				opt := c.make([]optim.Param{w, b}).(optim.Piecewise)
+				opt := c.make([]*nn.Param{w, b}).(optim.Piecewise)
 				for _, grads := range f.Grads {
 					if pieces {
 						opt.Begin(c.rate, 1)
@@ -61,8 +62,8 @@ func TestGroupsAgainstPyTorch(t *testing.T) {
 func TestBadGroups(t *testing.T) {
 	for want, g := range map[string]optim.Group{
 		"no Match":                     {RateFactor: 1},
-		"rate factor of group 0 is -1": {Match: func(optim.Param) bool { return true }, RateFactor: -1},
-		"weight decay is NaN":          {Match: func(optim.Param) bool { return true }, WeightDecay: math.NaN()},
+		"rate factor of group 0 is -1": {Match: func(*nn.Param) bool { return true }, RateFactor: -1},
+		"weight decay is NaN":          {Match: func(*nn.Param) bool { return true }, WeightDecay: math.NaN()},
 	} {
 		_, sgd := optim.NewSGD(nil, optim.SGDConfig{Groups: []optim.Group{g}})
 		cfg := optim.DefaultAdam()

@@ -1,13 +1,12 @@
 // Package optim has the optimizers: they turn gradients into new weights.
 //
-// All state is fp32: the master weights, momenta and second moments. fp16 has
-// no part in it but as the place where the rounded copy of the new weights
-// goes; the square of a gradient would overflow it at 256.
+// All state is fp32: the master weights, momenta and second moments. The square
+// of a gradient would overflow fp16 at 256. fp16 appears only as the rounded copy
+// of the new weights, which a step writes along with them.
 //
-// An optimizer neither scales losses nor skips steps. It is handed gradients
-// that are finite, and what to multiply them by; a step that is to be skipped
-// is one that is not taken: its step count, and with it Adam's bias correction,
-// then stays where it is.
+// An optimizer neither scales losses nor skips steps. It gets finite gradients and
+// the factor that takes the loss scale out of them. To skip a step, do not call it:
+// its step count, and with it Adam's bias correction, then stays where it is.
 //
 // Every operation is rounded on its own, in a fixed order, so that the weights
 // have the same bits on every machine.
@@ -21,61 +20,56 @@ import (
 
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/nn"
 )
-
-// Param is a parameter as an optimizer sees it: slices that it shares with the
-// model, all of one length.
-type Param struct {
-	Name   string
-	Shape  []int          // of the others, row-major; may be nil
-	Master []float32      // the value; changed by Step
-	Grad   []float32      // the gradient, times the loss scale; read by Step
-	Half   []fp16.Float16 // where not nil, Step leaves Master here, rounded
-}
 
 // Optimizer updates the parameters that it was made for.
 type Optimizer interface {
-	// Step takes one step of the given learning rate, on e. The gradients are
-	// Grad·unscale: unscale is the reciprocal of the loss scale, or 1.
+	// Step takes one step with the given learning rate, on e. The gradients are
+	// Grad·unscale, where unscale is the reciprocal of the loss scale, or 1. Step
+	// sets Master, and Half of the parameters that have it.
 	Step(e *kernels.Engine, learningRate float64, unscale float32)
 
-	// State returns the optimizer's state itself, not a copy: to save it, read
-	// it; to restore it, write to it.
+	// Params returns the parameters that it was made for, in their order. The
+	// caller must not change the slice.
+	Params() []*nn.Param
+
+	// State returns the optimizer's state itself, not a copy: read it to save the
+	// state, write to it to restore the state.
 	State() *State
 }
 
-// Piecewise is an [Optimizer] that takes the gradients of a step as they get ready,
-// instead of reading Grad.
+// Piecewise is an [Optimizer] that can take the gradients of a step while they are
+// computed, instead of reading Grad.
 type Piecewise interface {
 	Optimizer
 
-	// Begin begins a step, as Step does.
+	// Begin begins a step with the arguments of Step.
 	Begin(learningRate float64, unscale float32)
 
-	// Update updates elements from, from+1, … of a parameter, the index of which is
-	// that of [Param] as the optimizer got them, by grad·unscale. In a step each
-	// element is updated once. Several threads may do so at once. There are at most
-	// [kernels.MostElements].
+	// Update updates elements from, from+1, … of a parameter by grad·unscale. param
+	// is its index in Params, and grad has at most [kernels.MostElements] elements.
+	// A step updates each element once. Several threads may call Update at once.
 	Update(e *kernels.Engine, param, from int, grad []float32)
 }
 
-// Group gives some parameters options of their own. A parameter is in the first group
-// that it matches; if it matches none, the optimizer's own options hold.
+// Group gives some parameters options of their own. A parameter belongs to the first
+// group that matches it. If none does, the optimizer's own options hold.
 type Group struct {
-	Match       func(Param) bool
-	RateFactor  float64 // multiplies the learning rate; at least 0, and 0 freezes
+	Match       func(*nn.Param) bool
+	RateFactor  float64 // multiplies the learning rate; at least 0, and 0 freezes the parameter
 	WeightDecay float64 // λ, at least 0
 }
 
-// Undecayed returns the group of the biases, and of all other parameters that have one
-// dimension: they are not decayed, which is the usual choice.
+// Undecayed returns the group of the biases and all other parameters of one dimension,
+// without weight decay, which is the usual choice.
 func Undecayed() Group {
-	return Group{Match: func(p Param) bool { return len(p.Shape) == 1 }, RateFactor: 1}
+	return Group{Match: func(p *nn.Param) bool { return len(p.Shape) == 1 }, RateFactor: 1}
 }
 
-// grouped returns, for each parameter, the index in groups of the one that it is in.
-// The optimizer's own options, with the given weight decay, are added as the last.
-func grouped(params []Param, groups []Group, decay float64) (all []Group, of []int, err error) {
+// grouped returns all groups and, for each parameter, the index of its group. The last
+// group holds the optimizer's own options, with the given weight decay.
+func grouped(params []*nn.Param, groups []Group, decay float64) (all []Group, of []int, err error) {
 	all = append(slices.Clone(groups), Group{RateFactor: 1, WeightDecay: decay})
 	for i, g := range all {
 		err = errors.Join(err,
@@ -102,36 +96,42 @@ type State struct {
 
 // Slot is one running quantity of one parameter.
 type Slot struct {
-	Name   string // "momentum.0.weight", say
+	Name   string // such as "momentum.0.weight"
 	Values []float32
 }
 
 // slot adds a slot of zeros for p to the state and returns its values.
-func (s *State) slot(kind string, p Param) []float32 {
+func (s *State) slot(kind string, p *nn.Param) []float32 {
 	values := make([]float32, len(p.Master))
 	s.Slots = append(s.Slots, Slot{kind + "." + p.Name, values})
 	return values
 }
 
-func checkParams(params []Param) error {
+// checkParams returns an error if a parameter comes twice or its slices differ in length.
+func checkParams(params []*nn.Param) error {
+	seen := map[*nn.Param]bool{}
 	for _, p := range params {
+		if seen[p] {
+			return fmt.Errorf("optim: parameter %s comes twice: want each once", p.Name)
+		}
+		seen[p] = true
 		if len(p.Grad) != len(p.Master) || p.Half != nil && len(p.Half) != len(p.Master) {
-			return fmt.Errorf("optim: parameter %s: %d values, %d gradients, %d halves: want as many of each, or no halves",
+			return fmt.Errorf("optim: parameter %s: %d values, %d gradients, %d fp16 values: want as many of each, or no fp16 values",
 				p.Name, len(p.Master), len(p.Grad), len(p.Half))
 		}
 	}
 	return nil
 }
 
-// piece returns elements from to to of the parameter's copy in fp16, if it has one.
-func (p *Param) piece(from, to int) []fp16.Float16 {
+// half returns elements from, …, to−1 of the fp16 copy of p, or nil if p has none.
+func half(p *nn.Param, from, to int) []fp16.Float16 {
 	if p.Half == nil {
 		return nil
 	}
 	return p.Half[from:to]
 }
 
-// checkRange returns an error unless low ≤ v < high, which a NaN never is.
+// checkRange returns an error unless low ≤ v < high. NaN is in no range.
 func checkRange(name string, v, low, high float64) error {
 	if v >= low && v < high {
 		return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 )
 
@@ -44,11 +45,11 @@ var engine = func() *kernels.Engine {
 	return e
 }()
 
-func newParam(start []float32) optim.Param {
-	return optim.Param{
-		Name: "w", Master: slices.Clone(start), Grad: make([]float32, len(start)),
-		Half: make([]fp16.Float16, len(start)),
-	}
+func newParam(start []float32) *nn.Param {
+	p := nn.NewParam("w", len(start))
+	copy(p.Master, start)
+	p.Sync()
+	return p
 }
 
 func must[O optim.Optimizer](o O, err error) optim.Optimizer {
@@ -60,22 +61,22 @@ func must[O optim.Optimizer](o O, err error) optim.Optimizer {
 
 var cases = map[string]struct {
 	rate float64
-	make func([]optim.Param) optim.Optimizer
+	make func([]*nn.Param) optim.Optimizer
 }{
-	"sgd":          {0.1, func(p []optim.Param) optim.Optimizer { return must(optim.NewSGD(p, optim.SGDConfig{})) }},
-	"sgd momentum": {0.05, func(p []optim.Param) optim.Optimizer { return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9})) }},
-	"sgd momentum decay": {0.05, func(p []optim.Param) optim.Optimizer {
+	"sgd":          {0.1, func(p []*nn.Param) optim.Optimizer { return must(optim.NewSGD(p, optim.SGDConfig{})) }},
+	"sgd momentum": {0.05, func(p []*nn.Param) optim.Optimizer { return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9})) }},
+	"sgd momentum decay": {0.05, func(p []*nn.Param) optim.Optimizer {
 		return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9, WeightDecay: 0.01}))
 	}},
-	"sgd nesterov decay": {0.05, func(p []optim.Param) optim.Optimizer {
+	"sgd nesterov decay": {0.05, func(p []*nn.Param) optim.Optimizer {
 		return must(optim.NewSGD(p, optim.SGDConfig{Momentum: 0.9, WeightDecay: 0.01, Nesterov: true}))
 	}},
-	"adam": {0.01, func(p []optim.Param) optim.Optimizer { return must(optim.NewAdam(p, optim.DefaultAdam())) }},
-	"adam decay": {0.01, func(p []optim.Param) optim.Optimizer {
+	"adam": {0.01, func(p []*nn.Param) optim.Optimizer { return must(optim.NewAdam(p, optim.DefaultAdam())) }},
+	"adam decay": {0.01, func(p []*nn.Param) optim.Optimizer {
 		return must(optim.NewAdam(p, optim.AdamConfig{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, WeightDecay: 0.1}))
 	}},
-	"adamw": {0.01, func(p []optim.Param) optim.Optimizer { return must(optim.NewAdam(p, optim.DefaultAdamW())) }},
-	"adamw decay": {0.01, func(p []optim.Param) optim.Optimizer {
+	"adamw": {0.01, func(p []*nn.Param) optim.Optimizer { return must(optim.NewAdam(p, optim.DefaultAdamW())) }},
+	"adamw decay": {0.01, func(p []*nn.Param) optim.Optimizer {
 		return must(optim.NewAdam(p, optim.AdamConfig{Beta1: 0.8, Beta2: 0.95, Epsilon: 1e-6, WeightDecay: 0.1, Decoupled: true}))
 	}},
 }
@@ -90,7 +91,7 @@ func TestAgainstPyTorch(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			p := newParam(f.Start)
-			opt := c.make([]optim.Param{p})
+			opt := c.make([]*nn.Param{p})
 			for step, grads := range f.Grads {
 				copy(p.Grad, grads)
 				opt.Step(engine, c.rate, 1)
@@ -117,13 +118,13 @@ func TestStateRestores(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			whole := newParam(f.Start)
-			opt := c.make([]optim.Param{whole})
-			var resumed optim.Param
+			opt := c.make([]*nn.Param{whole})
+			var resumed *nn.Param
 			var second optim.Optimizer
 			for step, grads := range f.Grads {
 				if step == 5 {
 					resumed = newParam(whole.Master)
-					second = c.make([]optim.Param{resumed})
+					second = c.make([]*nn.Param{resumed})
 					second.State().Steps = opt.State().Steps
 					for i, s := range opt.State().Slots {
 						if got := second.State().Slots[i].Name; got != s.Name {
@@ -146,14 +147,43 @@ func TestStateRestores(t *testing.T) {
 	}
 }
 
-// To divide the gradients during the step is to divide them before it.
+// A parameter may get its fp16 copy after the optimizer was made, and steps keep that
+// copy up to date.
+func TestHalfMadeLater(t *testing.T) {
+	for name, c := range cases {
+		for _, pieces := range []bool{false, true} {
+			p := nn.NewParam("w", 3)
+			opt := c.make([]*nn.Param{p}).(optim.Piecewise)
+			for step := range 3 {
+				if step == 1 {
+					p.Sync()
+				}
+				copy(p.Grad, []float32{1, -2, 3})
+				if pieces {
+					opt.Begin(c.rate, 1)
+					opt.Update(engine, 0, 1, p.Grad[1:])
+					opt.Update(engine, 0, 0, p.Grad[:1])
+				} else {
+					opt.Step(engine, c.rate, 1)
+				}
+				for i, h := range p.Half {
+					if h != fp16.FromFloat32(p.Master[i]) {
+						t.Errorf("%s, in pieces %v, step %d: the fp16 copy of w[%d] is %g, the weight %g", name, pieces, step, i, h.Float32(), p.Master[i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// Dividing the gradients during the step equals dividing them before it.
 func TestUnscale(t *testing.T) {
 	f := loadFixture(t)
 	const scale = 3 // not a power of two: the division rounds
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			during, before := newParam(f.Start), newParam(f.Start)
-			opt, second := c.make([]optim.Param{during}), c.make([]optim.Param{before})
+			opt, second := c.make([]*nn.Param{during}), c.make([]*nn.Param{before})
 			for _, grads := range f.Grads {
 				for i, g := range grads {
 					during.Grad[i] = g
@@ -174,7 +204,7 @@ func TestUnscale(t *testing.T) {
 func TestPitfallSecondMomentInHalf(t *testing.T) {
 	p := newParam([]float32{1, 1})
 	copy(p.Grad, []float32{60000, 1e-6})
-	opt := must(optim.NewAdam([]optim.Param{p}, optim.DefaultAdam()))
+	opt := must(optim.NewAdam([]*nn.Param{p}, optim.DefaultAdam()))
 	for range 10 {
 		opt.Step(engine, 0.1, 1)
 	}
@@ -212,14 +242,23 @@ func TestBadHyperparameters(t *testing.T) {
 			t.Errorf("case %d: error %v does not say %q", i, c.err, c.want)
 		}
 	}
-	if _, err := optim.NewSGD([]optim.Param{{Name: "w", Master: make([]float32, 3), Grad: make([]float32, 2)}}, optim.SGDConfig{}); err == nil {
+	if _, err := optim.NewSGD([]*nn.Param{{Name: "w", Master: make([]float32, 3), Grad: make([]float32, 2)}}, optim.SGDConfig{}); err == nil {
 		t.Error("slices of different lengths: no error")
+	}
+	w := nn.NewParam("w", 2)
+	twice := []*nn.Param{w, nn.NewParam("b", 2), w}
+	_, sgdErr := optim.NewSGD(twice, optim.SGDConfig{})
+	_, adamErr := optim.NewAdam(twice, optim.DefaultAdam())
+	for _, err := range []error{sgdErr, adamErr} {
+		if err == nil || !strings.Contains(err.Error(), "parameter w comes twice") {
+			t.Errorf("a parameter that comes twice: error %v", err)
+		}
 	}
 }
 
 func TestStepDoesNotAllocate(t *testing.T) {
 	for name, c := range cases {
-		opt := c.make([]optim.Param{newParam(make([]float32, 100))})
+		opt := c.make([]*nn.Param{newParam(make([]float32, 100))})
 		if n := testing.AllocsPerRun(10, func() { opt.Step(engine, 0.1, 1) }); n != 0 {
 			t.Errorf("%s: %v allocations a step", name, n)
 		}

@@ -2,8 +2,10 @@ package optim
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/nn"
 )
 
 // SGDConfig holds the hyperparameters of [SGD]. The zero value is plain
@@ -12,7 +14,7 @@ type SGDConfig struct {
 	Momentum    float64 // μ, in [0, 1)
 	WeightDecay float64 // λ, at least 0: adds λ·w to the gradient
 	Nesterov    bool    // look ahead along the momentum
-	Groups      []Group // of parameters with options of their own
+	Groups      []Group // parameters with options of their own
 }
 
 // SGD is stochastic gradient descent with momentum, as in torch.optim.SGD with
@@ -22,18 +24,18 @@ type SGDConfig struct {
 //	v = μ·v + g
 //	w = w − η·v          (Nesterov: w − η·(g + μ·v))
 type SGD struct {
-	params   []Param
-	velocity [][]float32
+	params   []*nn.Param
+	velocity [][]float32 // by parameter
 	cfg      SGDConfig
 	groups   []Group
-	group    []int // of each parameter
+	group    []int // index of each parameter's group
 	state    State
-	steps    []kernels.SGD // of each group, in the step under way
+	steps    []kernels.SGD // the coefficients of the current step, by group
 }
 
-// NewSGD returns an optimizer of the given parameters. The error names the
-// hyperparameter that is out of range.
-func NewSGD(params []Param, cfg SGDConfig) (*SGD, error) {
+// NewSGD returns an optimizer for the given parameters. The error names the
+// hyperparameter that is out of range, or the parameter that comes twice.
+func NewSGD(params []*nn.Param, cfg SGDConfig) (*SGD, error) {
 	if err := errors.Join(
 		checkParams(params),
 		checkRange("the momentum", cfg.Momentum, 0, 1),
@@ -44,14 +46,17 @@ func NewSGD(params []Param, cfg SGDConfig) (*SGD, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &SGD{params: params, cfg: cfg, groups: groups, group: group, steps: make([]kernels.SGD, len(groups))}
+	s := &SGD{params: slices.Clone(params), cfg: cfg, groups: groups, group: group, steps: make([]kernels.SGD, len(groups))}
 	for _, p := range params {
 		s.velocity = append(s.velocity, s.state.slot("momentum", p))
 	}
 	return s, nil
 }
 
-// State implements [Optimizer]. There is one slot a parameter, the momentum.
+// Params implements [Optimizer].
+func (s *SGD) Params() []*nn.Param { return s.params }
+
+// State implements [Optimizer]. Each parameter has one slot, its momentum.
 func (s *SGD) State() *State { return &s.state }
 
 // Step implements [Optimizer].
@@ -75,6 +80,6 @@ func (s *SGD) Begin(learningRate float64, unscale float32) {
 
 // Update implements [Piecewise].
 func (s *SGD) Update(e *kernels.Engine, param, from int, grad []float32) {
-	p, to := &s.params[param], from+len(grad)
-	e.Elementwise().SGD(p.Master[from:to], s.velocity[param][from:to], grad, p.piece(from, to), s.steps[s.group[param]])
+	p, to := s.params[param], from+len(grad)
+	e.Elementwise().SGD(p.Master[from:to], s.velocity[param][from:to], grad, half(p, from, to), s.steps[s.group[param]])
 }

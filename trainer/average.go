@@ -1,7 +1,5 @@
 package trainer
 
-import "github.com/halfgrad/halfgrad/fp16"
-
 // updateAverage moves the averaged weights towards those after a step that was taken:
 //
 //	average = d·average + (1−d)·weights,   d = min(Config.Average, (1+n)/(10+n))
@@ -35,7 +33,7 @@ func (t *Trainer) swapAverage() {
 			p.Master[j], average[j] = average[j], w
 		}
 		if p.Half != nil {
-			fp16.Narrow(p.Half, p.Master)
+			p.Sync()
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // metadataKey is where a checkpoint's metadata holds the trainer's state.
@@ -69,7 +70,7 @@ func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
 	f := &checkpoint.File{Metadata: map[string]string{metadataKey: string(s)}}
 	for i, p := range t.params {
 		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Values: p.Master})
-		if p.Half != nil {
+		if t.cfg.Precision == tensor.F16 {
 			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: halfPrefix + p.Name, Shape: p.Shape, Half: p.Half})
 		}
 		if t.average != nil {

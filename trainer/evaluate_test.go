@@ -129,3 +129,44 @@ func TestEvaluateAddsUp(t *testing.T) {
 		t.Errorf("(-by predictions +metrics)\n%s", diff)
 	}
 }
+
+// An evaluation in fp16 in the middle of a run in fp32 sees the weights as they are, each
+// time, and in a run in fp16 the optimizer may be made before the fp16 copies.
+func TestHalvesFollowTheWeights(t *testing.T) {
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc := &nn.Context{Engine: engine}
+	ds := rows{values: [][]float32{{1, 2, 3}, {-1, 0.5, 2}}, labels: []int{0, 2}}
+	for _, precision := range []tensor.DType{tensor.F16, tensor.F32} {
+		for _, adam := range []bool{false, true} {
+			r := newRun(t, setup{precision: precision, widths: []int{3, 5, 3}, adam: adam})
+			for n := range 3 {
+				step(t, r, batchOf(precision, []int{0, 2}, 1, 2, 3, -1, 0.5, 2))
+				got, err := trainer.Evaluate(t.Context(), nc, r.model, tensor.F16, ds)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fresh := nn.NewMLP(nil, 3, 5, 3)
+				for i, p := range fresh.Params() {
+					copy(p.Master, r.model.Params()[i].Master)
+				}
+				want, err := trainer.Evaluate(t.Context(), nc, fresh, tensor.F16, ds)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%v, adam %v: after step %d (-of the same weights +of the model)\n%s", precision, adam, n+1, diff)
+				}
+			}
+			f, err := r.Checkpoint()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, half := f.Tensor("half.0.weight"); half != (precision == tensor.F16) {
+				t.Errorf("a checkpoint of a run in %v has weights in fp16: %v", precision, half)
+			}
+		}
+	}
+}

@@ -40,7 +40,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	model := nn.NewMLP(nn.NewRand(1), 2, 32, 2)
-	optimizer, err := optim.NewSGD(trainer.Params(model, precision), optim.SGDConfig{Momentum: 0.9})
+	optimizer, err := optim.NewSGD(model.Params(), optim.SGDConfig{Momentum: 0.9})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func newOptions(t *testing.T, f fixture, c trainer.Config, scale float32, thread
 	c.Model, c.Schedule = model, trainer.Constant(0.1)
 	c.Engine, err = kernels.New(kernels.Config{Threads: threads})
 	must(err)
-	c.Optimizer, err = optim.NewSGD(trainer.Params(model, c.Precision), optim.SGDConfig{Momentum: 0.9})
+	c.Optimizer, err = optim.NewSGD(model.Params(), optim.SGDConfig{Momentum: 0.9})
 	must(err)
 	scaling := lossscale.Default()
 	scaling.Mode, scaling.Initial = lossscale.Static, scale
@@ -234,7 +234,7 @@ func wire(t *testing.T, c trainer.Config, model *nn.Sequential, tier string, thr
 	}
 	adam := optim.DefaultAdamW()
 	adam.Groups = []optim.Group{optim.Undecayed()}
-	optimizer, err := optim.NewAdam(trainer.Params(model, tensor.F16), adam)
+	optimizer, err := optim.NewAdam(model.Params(), adam)
 	if err != nil {
 		t.Fatal(err)
 	}

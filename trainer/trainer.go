@@ -107,19 +107,6 @@ type sink struct {
 // Take implements [nn.GradientSink].
 func (s *sink) Take(param, from int, grad []float32) { s.optimizer.Update(s.engine, param, from, grad) }
 
-// Params returns the parameters of a model as an optimizer takes them: sharing
-// the model's memory and, where the precision is fp16, with an fp16 copy.
-func Params(model nn.Layer, precision tensor.DType) []optim.Param {
-	var params []optim.Param
-	for _, p := range model.Params() {
-		if precision == tensor.F16 {
-			p.Sync()
-		}
-		params = append(params, optim.Param{Name: p.Name, Shape: p.Shape, Master: p.Master, Half: p.Half, Grad: p.Grad})
-	}
-	return params
-}
-
 // New returns a trainer. The error says what cfg lacks, or what in it is out of range.
 func New(cfg Config) (*Trainer, error) {
 	if cfg.Engine == nil || cfg.Model == nil || cfg.Optimizer == nil || cfg.Scaler == nil || cfg.Schedule == nil {
@@ -144,6 +131,14 @@ func New(cfg Config) (*Trainer, error) {
 		cfg: cfg, params: cfg.Model.Params(),
 		ctx:  nn.Context{Engine: cfg.Engine, Profile: cfg.Profile, Training: true},
 		loss: nn.CrossEntropy{Smoothing: float32(cfg.Smoothing)},
+	}
+	if !slices.Equal(cfg.Optimizer.Params(), t.params) {
+		return nil, errors.New("trainer: Config: the optimizer is for other parameters than the model's: want one for Model.Params(), all of them in that order")
+	}
+	if cfg.Precision == tensor.F16 {
+		for _, p := range t.params {
+			p.Sync()
+		}
 	}
 	for i := len(t.params) - 1; i >= 0; i-- {
 		t.grads = append(t.grads, t.params[i].Grad)

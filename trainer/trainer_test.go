@@ -74,7 +74,7 @@ func newRun(t testing.TB, s setup) *run {
 	r := &run{model: s.network.New(nn.NewRand(1))}
 	r.scaler, err = lossscale.New(s.scale)
 	must(err)
-	params := trainer.Params(r.model, s.precision)
+	params := r.model.Params()
 	if s.adam {
 		r.optimizer, err = optim.NewAdam(params, optim.DefaultAdamW())
 	} else {
@@ -513,6 +513,32 @@ func TestNewErrors(t *testing.T) {
 		spoil(&cfg)
 		if _, err := trainer.New(cfg); err == nil {
 			t.Errorf("no error without %s", name)
+		}
+	}
+}
+
+// An optimizer of other parameters would train another model, or step with gradients that
+// belong elsewhere.
+func TestNewRefusesAnotherModelsOptimizer(t *testing.T) {
+	r := newRun(t, setup{precision: tensor.F16})
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := r.model.Params()
+	for name, params := range map[string][]*nn.Param{
+		"another model": nn.NewMLP(nn.NewRand(1), 784, 32, 10).Params(),
+		"another order": {p[1], p[0], p[2], p[3]},
+		"not all":       p[:3],
+		"none":          nil,
+	} {
+		optimizer, err := optim.NewSGD(params, optim.SGDConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = trainer.New(trainer.Config{Engine: engine, Model: r.model, Optimizer: optimizer, Scaler: r.scaler, Schedule: trainer.Constant(1), Precision: tensor.F16})
+		if err == nil || !strings.Contains(err.Error(), "the optimizer is for other parameters than the model's") {
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 }

@@ -234,7 +234,7 @@ func (s settings) scaling() (lossscale.Config, error) {
 }
 
 // newOptimizer returns the optimizer for params.
-func (s settings) newOptimizer(params []optim.Param) (optim.Optimizer, error) {
+func (s settings) newOptimizer(params []*nn.Param) (optim.Optimizer, error) {
 	var groups []optim.Group
 	if !s.BiasDecay {
 		groups = []optim.Group{optim.Undecayed()}

@@ -287,7 +287,7 @@ func (s *session) build(saved *checkpoint.File) error {
 	if s.scaler, err = lossscale.New(scaling); err != nil {
 		return usageError{err}
 	}
-	optimizer, err := s.newOptimizer(trainer.Params(s.model, s.dtype()))
+	optimizer, err := s.newOptimizer(s.model.Params())
 	if err != nil {
 		return usageError{err}
 	}
