@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/halfgrad/halfgrad/data"
 )
 
@@ -33,7 +31,7 @@ func (f dataFlags) load(ctx context.Context, e *env) (*data.MNIST, error) {
 type fetchProgress struct {
 	env  *env
 	last data.Progress
-	bar  *progressbar.ProgressBar
+	line *progressLine
 }
 
 func (f *fetchProgress) report(p data.Progress) {
@@ -44,23 +42,21 @@ func (f *fetchProgress) report(p data.Progress) {
 			what = p.File
 		}
 		if f.env.terminal && p.Done < p.Total && p.Done > 0 {
-			f.bar = progressbar.NewOptions64(p.Total, progressbar.OptionSetWriter(f.env.stderr), progressbar.OptionSetDescription(what),
-				progressbar.OptionShowBytes(true), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-				progressbar.OptionSetWidth(20), progressbar.OptionClearOnFinish())
+			f.line = &progressLine{env: f.env, what: what, total: p.Total}
 		} else {
-			fmt.Fprintf(f.env.stderr, "%s: %s\n", what, p.Stage)
+			f.env.tell(fmt.Sprintf("%s: %s", what, p.Stage))
 		}
 	}
-	if f.bar != nil {
-		f.bar.Set64(p.Done)
+	if f.line != nil {
+		f.line.show(p.Done, fmt.Sprintf("%.1f of %.1f MB", float64(p.Done)/1e6, float64(p.Total)/1e6))
 	}
 	f.last = p
 }
 
 // finish removes the bar, if there is one.
 func (f *fetchProgress) finish() {
-	if f.bar != nil {
-		f.bar.Finish()
-		f.bar = nil
+	if f.line != nil {
+		f.line.clear()
+		f.line = nil
 	}
 }

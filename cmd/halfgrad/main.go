@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
-	"golang.org/x/term"
 )
 
 const description = `halfgrad trains neural networks in mixed precision on CPUs: fp16 storage, fp32
@@ -64,7 +63,9 @@ type cli struct {
 type env struct {
 	stdout, stderr io.Writer
 	terminal       bool            // whether stderr is one
-	frame          time.Duration   // from one picture of a progress bar there to the next
+	columns        func() int      // its width; nil for 80
+	wrap           func() int      // the width of the terminal behind stdout; nil where there is none
+	frame          time.Duration   // from one picture of a progress bar to the next
 	explicit       map[string]bool // the flags given on the command line, by name
 }
 
@@ -81,7 +82,11 @@ func main() {
 		<-ctx.Done()
 		stop() // a second Ctrl-C ends the program at once
 	}()
-	os.Exit(run(ctx, os.Args[1:], &env{stdout: os.Stdout, stderr: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd())), frame: 100 * time.Millisecond}))
+	e := &env{stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr), columns: columnsOf(os.Stderr), frame: 100 * time.Millisecond}
+	if isTerminal(os.Stdout) {
+		e.wrap = columnsOf(os.Stdout)
+	}
+	os.Exit(run(ctx, os.Args[1:], e))
 }
 
 // run is the program: it returns the exit code. It fills in e.explicit.
@@ -116,7 +121,7 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return fail(e.stderr, usageError{err})
+		return fail(e, usageError{err})
 	}
 	e.explicit = map[string]bool{}
 	for _, p := range parsed.Path {
@@ -124,16 +129,19 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 			e.explicit[p.Flag.Name] = true
 		}
 	}
-	return fail(e.stderr, parsed.Run(e))
+	out := &output{w: e.stdout, columns: e.wrap}
+	e.stdout = out
+	err = parsed.Run(e)
+	return fail(e, errors.Join(err, out.finish()))
 }
 
 // fail reports err, if there is one, on one line, and returns the exit code.
-func fail(stderr io.Writer, err error) int {
+func fail(e *env, err error) int {
 	if err == nil {
 		return exitOK
 	}
 	// One line, whatever the error: several reasons are put side by side.
-	fmt.Fprintf(stderr, "halfgrad: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	e.tell("halfgrad: error: " + strings.ReplaceAll(err.Error(), "\n", "; "))
 	var usage usageError
 	switch {
 	case errors.Is(err, context.Canceled):

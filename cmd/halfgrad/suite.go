@@ -10,9 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
-
-	"github.com/schollz/progressbar/v3"
 
 	"github.com/halfgrad/halfgrad/bench/report"
 	"github.com/halfgrad/halfgrad/bench/suite"
@@ -134,13 +131,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// suiteProgress tells how far a suite is: by a bar on a terminal, by lines off it, and
+// suiteProgress tells how far a suite is: by a line on a terminal, by lines off it, and
 // not at all where it prints JSON off a terminal.
 type suiteProgress struct {
 	env   *env
 	lines bool
 	last  suite.Progress
-	bar   *progressbar.ProgressBar
+	line  *progressLine
 }
 
 func newSuiteProgress(e *env, json bool) *suiteProgress {
@@ -154,11 +151,9 @@ func (s *suiteProgress) show(p suite.Progress) {
 	switch {
 	case s.env.terminal && first:
 		s.clear()
-		s.bar = progressbar.NewOptions(p.Total, progressbar.OptionSetWriter(s.env.stderr), progressbar.OptionSetDescription(what),
-			progressbar.OptionSetWidth(30), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+		s.line = &progressLine{env: s.env, what: what, total: int64(p.Total)}
 	case s.env.terminal:
-		s.bar.Set(p.Done)
+		s.line.show(int64(p.Done), fmt.Sprintf("%d of %d", p.Done, p.Total))
 	case s.lines && first:
 		fmt.Fprintf(s.env.stdout, "%s: %d %s\n", what, p.Total, map[bool]string{true: "benchmarks", false: "samples"}[p.Preparing])
 	case s.lines && !p.Preparing && p.Done*10/p.Total > (p.Done-1)*10/p.Total:
@@ -166,11 +161,11 @@ func (s *suiteProgress) show(p suite.Progress) {
 	}
 }
 
-// clear removes the bar.
+// clear removes the line on the terminal.
 func (s *suiteProgress) clear() {
-	if s.bar != nil {
-		s.bar.Clear()
-		s.bar = nil
+	if s.line != nil {
+		s.line.clear()
+		s.line = nil
 	}
 }
 

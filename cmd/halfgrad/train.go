@@ -338,7 +338,7 @@ func (s *session) run(ctx context.Context) error {
 	if s.EarlyStop > 0 && p.Epoch-p.BestEpoch >= s.EarlyStop {
 		fmt.Fprintf(s.stdout, "stopped  early: no validation accuracy above that of epoch %d, %.4f, in %d epochs\n", p.BestEpoch, p.Best, s.EarlyStop)
 	}
-	fmt.Fprintf(s.stdout, "saved %s, weights sha256 %s\n", filepath.Join(s.Out, checkpointName), hash)
+	fmt.Fprintf(s.stdout, "saved %s, weights sha256 %s\n", filepath.Join(s.Out, checkpointName), s.shortened(hash))
 	fmt.Fprintf(s.stdout, "test accuracy %.4f (%d of %d images) after %d epochs, in %.1f s\n", m.Accuracy(), m.Correct, m.Samples, p.Epoch, time.Since(start).Seconds())
 	return nil
 }
@@ -412,13 +412,11 @@ func (s *session) epochDone(ctx context.Context, e trainer.EpochEvent) error {
 		Event: "epoch", Epoch: e.Epoch, Steps: p.Steps, TrainLoss: number(e.TrainLoss), LossScale: e.LossScale,
 		SkippedSteps: e.Skipped, LearningRate: number(e.LearningRate), ImagesPerSec: number(math.Round(e.ImagesPerSec)),
 	}
-	line := fmt.Sprintf("epoch %*d/%d  loss %.4f", len(fmt.Sprint(s.Epochs)), e.Epoch, s.Epochs, e.TrainLoss)
 	if s.val != nil {
 		loss, accuracy := number(e.Validation.Loss), number(e.Validation.Accuracy())
 		event.ValidationLoss, event.ValidationAccuracy = &loss, &accuracy
-		line += fmt.Sprintf("  validation accuracy %.4f", e.Validation.Accuracy())
 	}
-	fmt.Fprintf(s.stdout, "%s  loss scale %v  skipped %d  %.0f images/s\n", line, e.LossScale, e.Skipped, e.ImagesPerSec)
+	fmt.Fprintln(s.stdout, s.epochLine(e))
 	if s.Metrics != "" {
 		m, err := s.trainer.Evaluate(ctx, s.test)
 		if err != nil {

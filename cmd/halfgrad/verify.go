@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
-
 	"github.com/halfgrad/halfgrad/internal/verify"
 	"github.com/halfgrad/halfgrad/kernels"
 )
@@ -120,11 +118,10 @@ func (c *verifyCmd) verify(ctx context.Context, e *env, engine *kernels.Engine) 
 	v := verification{Kernel: engine.Tier(), Threads: engine.Threads(), Cases: c.Cases, Seed: c.Seed, Groups: map[string]string{}}
 	progress := func(int) {}
 	if e.terminal {
-		bar := progressbar.NewOptions(c.Cases, progressbar.OptionSetWriter(e.stderr), progressbar.OptionSetDescription(v.String()),
-			progressbar.OptionSetWidth(30), progressbar.OptionShowIts(), progressbar.OptionSetItsString("cases"), progressbar.OptionShowCount(),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-		defer bar.Clear()
-		progress = func(done int) { bar.Set(done) }
+		line := &progressLine{env: e, what: v.String(), total: int64(c.Cases),
+			rate: func(perSecond float64) string { return fmt.Sprintf("%.0f cases/s", perSecond) }}
+		defer line.clear()
+		progress = func(done int) { line.show(int64(done)) }
 	}
 	start := time.Now()
 	sums, err := verify.Digest(ctx, engine, c.Cases, c.Seed, progress)
