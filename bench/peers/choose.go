@@ -181,7 +181,7 @@ func spar(w *worker) (float64, error) {
 	const flops = 3e8 // of a turn, about
 	sum := 0.0
 	for _, p := range sparring {
-		if _, err := w.prepare("prepare", p); err != nil {
+		if err := w.prepare(p); err != nil {
 			return 0, err
 		}
 		ns, err := w.gemm(p.Shape, int(flops/p.FLOPs()))

@@ -103,7 +103,7 @@ func TestChoose(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			_, err = w.prepare("prepare", p)
+			err = w.prepare(p)
 			return w, err
 		}
 		measure := func(w *worker) (float64, error) { return w.gemm(p.Shape, 3) }

@@ -28,11 +28,11 @@ func value(i, p, fi, fp int) float32 {
 func elementA(i, p int) float32 { return value(i, p, 31, 17) }
 func elementB(p, j int) float32 { return value(j, p, 13, 29) }
 
-// operands returns A and B of a type, and room for C of another.
-func operands(p product, dtype, c tensor.DType) kernels.GemmArgs {
+// operands returns A and B of a type, and room for C.
+func operands(p product, dtype tensor.DType) kernels.GemmArgs {
 	return kernels.GemmArgs{
 		A: matrix(dtype, p.M, p.K, p.trans[0] == 't', elementA), B: matrix(dtype, p.K, p.N, p.trans[1] == 't', elementB),
-		C: tensor.New(c, p.M, p.N).Matrix(),
+		C: tensor.New(dtype, p.M, p.N).Matrix(),
 	}
 }
 

@@ -40,7 +40,6 @@ type setting struct{ variables, level string }
 type running struct {
 	dtype    string
 	threads  int
-	kept     bool     // whether B is a constant
 	settings []string // environment variables
 }
 
@@ -244,11 +243,7 @@ func installed(at place, how running) (*exec.Cmd, error) {
 			return nil, fmt.Errorf("peers: onnxruntime: npm install: %w (%s)", err, complaint(string(out)))
 		}
 	}
-	b := "input"
-	if how.kept {
-		b = "constant"
-	}
-	return exec.Command("node", filepath.Join(at.folder, "onnxruntime.mjs"), at.folder, strconv.Itoa(how.threads), b, how.dtype), nil
+	return exec.Command("node", filepath.Join(at.folder, "onnxruntime.mjs"), at.folder, strconv.Itoa(how.threads), how.dtype), nil
 }
 
 // trainer returns the command of PyTorch's worker that trains: precision is fp32 or

@@ -3,12 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"os/exec"
-	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 	default:
 		e, err := kernels.New(kernels.Config{Threads: 1})
 		if err == nil {
-			answer := multiplier(halfgrad(e, tensor.F16, tensor.F16))
+			answer := multiplier(halfgrad(e, tensor.F16))
 			if cfg, trains := lessons[behaviour]; trains {
 				answer = student(e, cfg)
 			}
@@ -109,7 +110,7 @@ func TestBadWorkers(t *testing.T) {
 		}
 		w, err := fake(t, behaviour, timeout)
 		if err == nil {
-			_, err = w.prepare("prepare", p)
+			err = w.prepare(p)
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), behaviour) {
 			t.Errorf("%s: error %v does not say %q", behaviour, err, want)
@@ -122,8 +123,7 @@ func TestBadWorkers(t *testing.T) {
 	}
 }
 
-// Two of our own workers compute the same, so they are about equally fast.
-func TestTournament(t *testing.T) {
+func TestTurns(t *testing.T) {
 	skipEmulated(t)
 	us, err := fake(t, "good", time.Minute)
 	if err != nil {
@@ -133,29 +133,22 @@ func TestTournament(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := gemmCmd{C: "fp16"}
-	for _, kept := range []bool{false, true} {
-		game := tournament{us: us, peers: []*worker{peer}, threads: 1, rounds: 3, turn: turn, kept: kept}
-		s := bench.Shape{M: 5, N: 70, K: 40}
-		r, err := game.play(context.Background(), s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Best != "good as well" || r.BestRatio <= 0 || r.GFLOPS <= 0 || r.PeakRatio <= 0 || len(r.Peers) != 1 {
-			t.Errorf("result %+v", r)
-		}
-		var out bytes.Buffer
-		if err := c.compare(context.Background(), game, []bench.Shape{s}, []int{0}, &out); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(out.String(), "5x70x40") || !strings.Contains(out.String(), "median over the shapes") {
-			t.Errorf("output:\n%s", out.String())
-		}
+	p := product{bench.Shape{M: 5, N: 70, K: 40}, "nn"}
+	scores, peaks, err := (&turns{us: us, peers: []*worker{peer}, rounds: 3, turn: time.Millisecond}).measure(context.Background(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(scores) != 2 || len(scores[0].times) != 3 || len(scores[1].times) != 3 || len(peaks) != 3 || scores[1].once <= 0 || slices.Min(peaks) <= 0 {
+		t.Errorf("scores %+v, peaks %v", scores, peaks)
+	}
+	scores, _, err = (&turns{us: us, rounds: 3, turn: time.Millisecond, longest: 1}).measure(context.Background(), p)
+	if err != nil || scores[0].times != nil || scores[0].once <= 1 {
+		t.Errorf("too slow: %+v, error %v", scores, err)
 	}
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := (&tournament{us: us, rounds: 1}).play(cancelled, bench.Shape{M: 1, N: 1, K: 1}); err == nil {
-		t.Error("cancelled: no error")
+	if _, _, err := (&turns{us: us, rounds: 1}).measure(cancelled, p); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: error %v", err)
 	}
 }
 
@@ -165,7 +158,7 @@ func TestServeErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := serve(strings.NewReader("gemm 1 2 3 4\nprepare 1 2 3\nprepare 0 1 1 nn\nprepare 1 1 1 nx\nshow\nnonsense\n"), &out, identity{}, multiplier(halfgrad(e, tensor.F32, tensor.F32))); err != nil {
+	if err := serve(strings.NewReader("gemm 1 2 3 4\nprepare 1 2 3\nprepare 0 1 1 nn\nprepare 1 1 1 nx\nshow\nnonsense\n"), &out, identity{}, multiplier(halfgrad(e, tensor.F32))); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -177,26 +170,6 @@ func TestServeErrors(t *testing.T) {
 	if len(lines) != 7 {
 		t.Errorf("%d lines: %q", len(lines), lines)
 	}
-}
-
-func TestSummarize(t *testing.T) {
-	r := summarize(bench.Shape{M: 10, N: 10, K: 5}, [][]float64{
-		{10, 20, 5}, // 100, 50 and 200 GFLOPS
-		{20, 20, 20},
-		{5, 40, 10},
-	}, []float64{200, 100, 250})
-	equal := func(what string, got, want float64) {
-		if math.Abs(got-want) > 1e-12 {
-			t.Errorf("%s is %g, want %g", what, got, want)
-		}
-	}
-	equal("our rate", r.GFLOPS, 100)
-	equal("the peak", r.FMAPeakGFLOPS, 250)
-	equal("our share", r.PeakRatio, 200.0/250)
-	equal("our median share", r.PeakRatioMedian, 0.5) // of 0.5, 0.5 and 0.8
-	equal("the first ratio", r.Peers[0].Ratio, 2)     // of 2, 1 and 4
-	equal("the second ratio", r.Peers[1].Ratio, 2)    // of 0.5, 2 and 2
-	equal("the best rate", bestGFLOPS(r.Peers), 100)  // the second's median time is 10
 }
 
 func TestCorners(t *testing.T) {
@@ -229,32 +202,13 @@ func TestUnavailable(t *testing.T) {
 			t.Errorf("%s: error %v does not say %q in a line", p.kernel, err, want)
 		}
 	}
-	for name, want := range map[string]string{"mkl": "no peer", "onednn-fp16": "onednn multiplies [fp32]"} {
-		if _, _, err := contestant(name); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v does not say %q", name, err, want)
-		}
-	}
-	if p, dtype, err := contestant("onnxruntime-fp32"); err != nil || p.kernel != "onnxruntime" || dtype != "fp32" {
-		t.Errorf("%s of %s, error %v", dtype, p.kernel, err)
+	if _, err := findPeer("mkl"); err == nil || !strings.Contains(err.Error(), "no peer") {
+		t.Errorf("error %v", err)
 	}
 	if err := unpack(folder); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(folder + "/worker.h"); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestBadFlags(t *testing.T) {
-	for _, c := range []gemmCmd{
-		{Shape: []string{"1x2"}, Threads: 1, Rounds: 1},
-		{Shape: []string{"1x2x3"}, Threads: 0, Rounds: 1},
-		{Shape: []string{"1x2x3"}, Threads: 1, Rounds: 0},
-		{Shape: []string{"1x2x3"}, Threads: runtime.NumCPU() + 1000, Rounds: 1},
-		{Shape: []string{"1x2x3"}, Threads: 1, Rounds: 1, Peers: []string{"mkl"}},
-	} {
-		if err := c.Run(context.Background()); err == nil {
-			t.Errorf("%+v: no error", c)
-		}
 	}
 }

@@ -19,12 +19,12 @@ import (
 )
 
 type reportCmd struct {
+	Shape   []string `help:"Only matrix products of these shapes, as MxNxK, separated by commas." placeholder:"MxNxK"`
 	Quick   bool     `help:"Measure less, in a minute or two; without it, about a quarter of an hour on two cores."`
 	Threads []int    `help:"Numbers of threads, separated by commas; without it, one and all cores." placeholder:"N"`
 	Peers   []string `default:"onednn,openblas,blis,onnxruntime,pytorch,gonum" help:"Peers, separated by commas." placeholder:"NAME"`
 	Out     string   `help:"File for the report; without it, the one of --into." placeholder:"FILE"`
 	Into    string   `help:"A report of this machine and build to add to, in which our benchmarks of the same names are replaced." placeholder:"FILE"`
-	Suite   bool     `help:"Measure all that 'halfgrad bench' does before, so that one report has everything."`
 	Require bool     `help:"Fail where a peer is missing, instead of leaving it out."`
 	Rounds  int      `help:"Rounds of turns; without it, 15 or, if quick, 11." placeholder:"N"`
 	Kernel  string   `default:"auto" help:"Our kernel tier." placeholder:"TIER"`
@@ -64,6 +64,16 @@ func newPlan(quick bool) plan {
 
 func (c *reportCmd) Run(ctx context.Context) error {
 	p := newPlan(c.Quick)
+	if len(c.Shape) > 0 {
+		p.products, p.steps = nil, nil
+		for _, s := range c.Shape {
+			shape, err := bench.ParseShape(s)
+			if err != nil {
+				return err
+			}
+			p.products = append(p.products, product{shape, "nn"})
+		}
+	}
 	if c.Rounds != 0 {
 		p.rounds = c.Rounds
 	}
@@ -105,11 +115,6 @@ func (c *reportCmd) measure(ctx context.Context, p plan, out io.Writer) error {
 	at, err := newPlace(c.Python)
 	if err != nil {
 		return err
-	}
-	if c.Suite {
-		if base, err = c.suite(ctx, threads, out); err != nil {
-			return err
-		}
 	}
 
 	begun := time.Now()
@@ -158,8 +163,6 @@ func (c *reportCmd) base() (path string, base *report.Report, err error) {
 	switch {
 	case c.Out == "" && c.Into == "":
 		return "", nil, errors.New("peers: want --out FILE, or --into FILE with a report to add to")
-	case c.Suite && c.Into != "":
-		return "", nil, errors.New("peers: --suite begins a report, and --into adds to one: want one of them")
 	case c.Into != "":
 		if base, err = report.Read(c.Into); err != nil {
 			return "", nil, err
@@ -175,17 +178,6 @@ func (c *reportCmd) base() (path string, base *report.Report, err error) {
 		return "", nil, fmt.Errorf("peers: %s: there is no folder %s", path, filepath.Dir(path))
 	}
 	return path, base, nil
-}
-
-// suite measures what 'halfgrad bench' does.
-func (c *reportCmd) suite(ctx context.Context, threads []int, out io.Writer) (*report.Report, error) {
-	cfg := suite.Full()
-	if c.Quick {
-		cfg = suite.Quick()
-	}
-	cfg.Kernels, cfg.Threads = []string{c.Kernel}, threads
-	fmt.Fprintf(out, "halfgrad bench, the %s suite\n", cfg.Name)
-	return suite.Run(ctx, cfg, nil)
 }
 
 // measurement is a report in the making.
@@ -258,7 +250,7 @@ func (m *measurement) multiply(ctx context.Context, threads int) error {
 		}
 	}()
 	for _, dtype := range []string{"fp16", "fp32"} {
-		w, err := ourWorker(m.at, dtype, dtype, m.tier, threads, m.cpus)
+		w, err := ourWorker(m.at, dtype, m.tier, threads, m.cpus)
 		if err != nil {
 			return err
 		}
@@ -276,7 +268,7 @@ func (m *measurement) multiply(ctx context.Context, threads int) error {
 		}
 	}
 	for _, p := range m.products {
-		t := tournament{us: all[0].worker, threads: threads, rounds: m.rounds, turn: m.turn, longest: m.longest}
+		t := turns{us: all[0].worker, rounds: m.rounds, turn: m.turn, longest: m.longest}
 		here := all[:1:1]
 		for _, c := range all[1:] {
 			if p.trans == "nn" || c.transposes {
@@ -360,7 +352,7 @@ func (m *measurement) train(ctx context.Context) error {
 
 // trainModel measures the steps of one model. choices are those that were made before.
 func (m *measurement) trainModel(ctx context.Context, python string, cfg bench.TrainConfig, batches []int, choices map[string]choice) error {
-	r := race{threads: m.threads, rounds: m.rounds, turn: m.stepTurn, cfg: cfg}
+	r := race{threads: m.threads, rounds: m.rounds, turn: m.stepTurn}
 	defer r.stop()
 	type entry struct{ kernel, dtype string }
 	var entries []entry
@@ -394,7 +386,7 @@ func (m *measurement) trainModel(ctx context.Context, python string, cfg bench.T
 	}
 	for _, batch := range batches {
 		cfg.Batch = batch
-		h, _, err := r.measure(ctx, batch)
+		h, err := r.measure(ctx, batch)
 		if err != nil {
 			return err
 		}

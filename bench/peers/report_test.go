@@ -48,7 +48,7 @@ func checkProducts(t *testing.T, w *worker, transposes bool, tolerance float64) 
 			continue
 		}
 		p := product{bench.Shape{M: 13, N: 21, K: 34}, trans} // no two are alike, and none fits vectors
-		if _, err := w.prepare("prepare", p); err != nil {
+		if err := w.prepare(p); err != nil {
 			t.Error(err)
 			continue
 		}
@@ -92,7 +92,7 @@ func TestProducts(t *testing.T) {
 	words := map[string]string{"onednn": "peers", "openblas": "peers", "blis": "peers", "pytorch": "torch", "onnxruntime": "onnxruntime", "gonum": "peers"}
 	for dtype, tolerance := range tolerances {
 		t.Run("halfgrad-"+dtype, func(t *testing.T) {
-			w, err := ourWorker(at, dtype, dtype, "auto", 1, cpus)
+			w, err := ourWorker(at, dtype, "auto", 1, cpus)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -351,7 +351,7 @@ func TestBadReportFlags(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "none")
 	for want, change := range map[string]func(c *reportCmd){
 		"want --out FILE":     func(c *reportCmd) { c.Out = "" },
-		"want one of them":    func(c *reportCmd) { c.Into, c.Suite = "x.json", true },
+		`shape "1x2"`:         func(c *reportCmd) { c.Shape = []string{"1x2"} },
 		"no such file":        func(c *reportCmd) { c.Into = missing },
 		"there is no folder":  func(c *reportCmd) { c.Out = filepath.Join(missing, "x.json") },
 		"no peer \"mkl\"":     func(c *reportCmd) { c.Peers = []string{"mkl"} },

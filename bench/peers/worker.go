@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,20 +24,19 @@ import (
 // on its input by lines on its output:
 //
 //	                       ready WHAT IT IS             when it has started, see identity
-//	prepare M N K TRANS →  ok FIRST LAST [HOW]          the corners of the product, and how it is done
+//	prepare M N K TRANS →  ok FIRST LAST                the corners of the product
 //	gemm M N K CALLS    →  NANOSECONDS                  of a call, after as many that are not timed
 //	show                →  C, row after row             of a small product
 //	                       error WHAT                   instead of any of these
 //
 // The operands are those of operands.go; TRANS is "nn", or has "t" for A or B that is
-// stored transposed. Our own worker knows two more:
+// stored transposed. Our own worker knows one more:
 //
-//	keep M N K TRANS    →  ok FIRST LAST                prepare, with B packed once and kept
 //	peak                →  GFLOPS                       of the FMA loop, on all threads
 //
-// One that trains knows, instead of prepare, gemm and keep:
+// One that trains knows, instead of prepare and gemm:
 //
-//	prepare BATCH DIR   →  ok FIRST LAST MOVED [HOW]    the outcome of some steps, see trainee.go, and how they are done
+//	prepare BATCH DIR   →  ok FIRST LAST MOVED          the outcome of some steps, see trainee.go
 //	train STEPS         →  NANOSECONDS                  of a step, after as many that are not timed
 type worker struct {
 	name    string
@@ -159,22 +157,21 @@ func (w *worker) number(line string) (float64, error) {
 	return v, nil
 }
 
-// prepare makes the worker ready for a shape, by the command prepare or keep,
-// and checks the product. It returns how the worker does it.
-func (w *worker) prepare(command string, p product) (how string, err error) {
-	line := fmt.Sprintf("%s %v", command, p)
+// prepare makes the worker ready for a product, and checks it.
+func (w *worker) prepare(p product) error {
+	line := fmt.Sprintf("prepare %v", p)
 	answer, err := w.ask(line)
 	if err != nil {
-		return "", err
+		return err
 	}
 	var first, last float64
-	if n, err := fmt.Sscanf(answer, "ok %g %g %s", &first, &last, &how); n < 2 {
-		return "", fmt.Errorf("peers: %s answered %q to %q, want ok and two numbers: %w", w.name, answer, line, err)
+	if n, err := fmt.Sscanf(answer, "ok %g %g", &first, &last); n < 2 {
+		return fmt.Errorf("peers: %s answered %q to %q, want ok and two numbers: %w", w.name, answer, line, err)
 	}
 	if wantFirst, wantLast := corners(p.Shape); !near(first, wantFirst) || !near(last, wantLast) {
-		return "", fmt.Errorf("peers: %s has a wrong product of %v: its corners are %g and %g, want %g and %g", w.name, p.Shape, first, last, wantFirst, wantLast)
+		return fmt.Errorf("peers: %s has a wrong product of %v: its corners are %g and %g, want %g and %g", w.name, p.Shape, first, last, wantFirst, wantLast)
 	}
-	return how, nil
+	return nil
 }
 
 // gemm returns the nanoseconds of a product.
@@ -183,17 +180,17 @@ func (w *worker) gemm(s bench.Shape, calls int) (float64, error) {
 }
 
 // prepareSteps makes the worker ready to train with so many images a step on what is
-// in folder. It returns what a few steps led to, and how the worker takes them.
-func (w *worker) prepareSteps(batch int, folder string) (o outcome, how string, err error) {
+// in folder. It returns the outcome of the first steps.
+func (w *worker) prepareSteps(batch int, folder string) (o outcome, err error) {
 	line := fmt.Sprintf("prepare %d %s", batch, folder)
 	answer, err := w.ask(line)
 	if err != nil {
-		return outcome{}, "", err
+		return outcome{}, err
 	}
-	if n, err := fmt.Sscanf(answer, "ok %g %g %g %s", &o.first, &o.last, &o.moved, &how); n < 3 {
-		return outcome{}, "", fmt.Errorf("peers: %s answered %q to %q, want ok and three numbers: %w", w.name, answer, line, err)
+	if n, err := fmt.Sscanf(answer, "ok %g %g %g", &o.first, &o.last, &o.moved); n < 3 {
+		return outcome{}, fmt.Errorf("peers: %s answered %q to %q, want ok and three numbers: %w", w.name, answer, line, err)
 	}
-	return o, how, nil
+	return o, nil
 }
 
 // steps returns the nanoseconds of a training step, of so many.
@@ -213,11 +210,11 @@ func serve(in io.Reader, out io.Writer, id identity, answer func(line string) st
 	return s.Err()
 }
 
-// peakAnswer is the answer to peak: the best of a turn, since now and then the system
-// has two threads on one CPU for a while.
+// peakAnswer is the answer to peak: the best of some milliseconds, because the system
+// puts two threads on one CPU for a while now and then.
 func peakAnswer(peak bench.Peak) string {
 	best := 0.0
-	for start := time.Now(); time.Since(start) < turn; {
+	for start := time.Now(); time.Since(start) < 10*time.Millisecond; {
 		best = max(best, peak.Measure())
 	}
 	return fmt.Sprintf("%.6g", best)
@@ -226,7 +223,7 @@ func peakAnswer(peak bench.Peak) string {
 // library is what multiplies in a worker of ours. multiply computes the product that
 // was prepared last, and row returns a row of it.
 type library struct {
-	prepare  func(p product, keep bool) error
+	prepare  func(p product)
 	multiply func()
 	row      func(i int) []float32
 	peak     func() string // nil where it has none
@@ -244,12 +241,9 @@ func multiplier(l library) func(line string) string {
 		switch {
 		case command == "peak" && l.peak != nil:
 			return l.peak()
-		case (command == "prepare" || command == "keep") && n == 4 && min(s.M, s.N, s.K) > 0 && slices.Contains([]string{"nn", "nt", "tn", "tt"}, last):
+		case command == "prepare" && n == 4 && min(s.M, s.N, s.K) > 0 && slices.Contains([]string{"nn", "nt", "tn", "tt"}, last):
 			ready = product{s, last}
-			if err := l.prepare(ready, command == "keep"); err != nil {
-				ready = product{}
-				return "error " + err.Error()
-			}
+			l.prepare(ready)
 			l.multiply()
 			return fmt.Sprintf("ok %g %g", l.row(0)[0], l.row(s.M - 1)[s.N-1])
 		case command == "show" && ready.M > 0:
@@ -274,18 +268,12 @@ func multiplier(l library) func(line string) string {
 	}
 }
 
-// halfgrad is our own library, with operands of one type and C of another.
-func halfgrad(e *kernels.Engine, dtype, c tensor.DType) library {
+// halfgrad is our own library, with matrices of one type.
+func halfgrad(e *kernels.Engine, dtype tensor.DType) library {
 	peak := bench.NewPeak(e)
 	var args kernels.GemmArgs
 	return library{
-		prepare: func(p product, keep bool) error {
-			args = operands(p, dtype, c)
-			if keep {
-				args.Packed = kernels.Pack(args.B)
-			}
-			return nil
-		},
+		prepare:  func(p product) { args = operands(p, dtype) },
 		multiply: func() { e.Gemm(args) },
 		row: func(i int) []float32 {
 			row := make([]float32, args.C.Cols)
@@ -302,15 +290,11 @@ func gonumBLAS() library {
 	var a, b, c blas32.General
 	var ta, tb blas.Transpose
 	return library{
-		prepare: func(p product, keep bool) error {
-			if keep {
-				return errors.New("gonum packs nothing that could be kept")
-			}
-			args := operands(p, tensor.F32, tensor.F32)
+		prepare: func(p product) {
+			args := operands(p, tensor.F32)
 			a, ta = general(args.A, p.trans[0] == 't')
 			b, tb = general(args.B, p.trans[1] == 't')
 			c, _ = general(args.C, false)
-			return nil
 		},
 		multiply: func() { blas32.Gemm(ta, tb, 1, a, b, 0, c) },
 		row:      func(i int) []float32 { return c.Data[i*c.Stride:][:c.Cols] },

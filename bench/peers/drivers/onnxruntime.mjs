@@ -2,17 +2,16 @@
 // session.run, so that the overhead of a call from Node is part of the time.
 // It speaks the protocol of worker.go.
 //
-//	node onnxruntime.mjs FOLDER THREADS input|constant fp16|fp32
+//	node onnxruntime.mjs FOLDER THREADS fp16|fp32
 //
-// FOLDER is where npm has installed onnxruntime-node; then there is what B is in
-// the model. A constant B is packed when the session is created. MatMul has no
-// operands that are stored transposed.
+// FOLDER is where npm has installed onnxruntime-node. B is an input of the model.
+// MatMul has no operands that are stored transposed.
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 
-const [folder, threads, kindOfB, dtype] = process.argv.slice(2);
+const [folder, threads, dtype] = process.argv.slice(2);
 const require = createRequire(join(folder, 'package.json'));
 
 // The protocol buffers that an ONNX file is made of.
@@ -41,18 +40,11 @@ const valueInfo = (name, rows, cols) => {
   return [text(1, name), bytes(2, bytes(1, number(1, dataType), bytes(2, ...shape)))];
 };
 
-// model is a ModelProto: C (m×n) = MatMul(A (m×k), B (k×n)). With constant it
-// holds B's elements.
-function model(m, n, k, constant) {
+// model is a ModelProto: C (m×n) = MatMul(A (m×k), B (k×n)).
+function model(m, n, k) {
   const node = [text(1, 'A'), text(1, 'B'), text(2, 'C'), text(4, 'MatMul')];
-  const graph = [bytes(1, ...node), text(2, 'product'), bytes(11, ...valueInfo('A', m, k))];
-  if (constant) {
-    const data = Buffer.from(constant.buffer, constant.byteOffset, constant.byteLength);
-    graph.push(bytes(5, number(1, k), number(1, n), number(2, dataType), text(8, 'B'), bytes(9, data)));
-  } else {
-    graph.push(bytes(11, ...valueInfo('B', k, n)));
-  }
-  graph.push(bytes(12, ...valueInfo('C', m, n)));
+  const values = [bytes(11, ...valueInfo('A', m, k)), bytes(11, ...valueInfo('B', k, n)), bytes(12, ...valueInfo('C', m, n))];
+  const graph = [bytes(1, ...node), text(2, 'product'), ...values];
   const irVersion = 8, opset = 17;
   return Buffer.concat([number(1, irVersion), bytes(7, ...graph), bytes(8, number(2, opset))]);
 }
@@ -74,14 +66,12 @@ async function prepare(m, n, k) {
   const a = new Elements(m * k), b = new Elements(k * n), c = new Elements(m * n);
   for (let i = 0; i < m; i++) for (let p = 0; p < k; p++) a[i * k + p] = value(i, p, 31, 17);
   for (let p = 0; p < k; p++) for (let j = 0; j < n; j++) b[p * n + j] = value(j, p, 13, 29);
-  const constant = kindOfB === 'constant';
-  session = await ort.InferenceSession.create(model(m, n, k, constant && b), {
+  session = await ort.InferenceSession.create(model(m, n, k), {
     executionProviders: ['cpu'],
     intraOpNumThreads: Number(threads),
     interOpNumThreads: 1,
   });
-  feeds = { A: new ort.Tensor(tensorType, a, [m, k]) };
-  if (!constant) feeds.B = new ort.Tensor(tensorType, b, [k, n]);
+  feeds = { A: new ort.Tensor(tensorType, a, [m, k]), B: new ort.Tensor(tensorType, b, [k, n]) };
   fetches = { C: new ort.Tensor(tensorType, c, [m, n]) };
   shape = `${m} ${n} ${k}`;
   await session.run(feeds, fetches);
@@ -108,7 +98,7 @@ async function answer(line) {
 try {
   ort = require('onnxruntime-node');
   const { version } = require('onnxruntime-node/package.json');
-  const about = `MatMul of ${dtype} from Node ${process.version}; B is ${kindOfB === 'constant' ? 'a constant' : 'an input'} of the model`;
+  const about = `MatMul of ${dtype} from Node ${process.version}`;
   console.log(['ready ONNX Runtime', version, '', about].join('\t'));
   for await (const line of createInterface({ input: process.stdin })) console.log(await answer(line));
 } catch (e) {
