@@ -17,9 +17,12 @@ import (
 // make at most B elements.
 type Blocking struct{ MC, KC, NC, B int }
 
+// check returns an error for sizes that are negative, or so large that a product of two
+// of them, which the driver takes, could overflow an int.
 func (b Blocking) check() error {
-	if b.MC < 0 || b.KC < 0 || b.NC < 0 || b.B < 0 {
-		return fmt.Errorf("kernels: blocking %+v: sizes must be positive, or 0 for the default", b)
+	const most, mostB = 1 << 15, 1 << 30
+	if min(b.MC, b.KC, b.NC, b.B) < 0 || max(b.MC, b.KC, b.NC) > most || b.B > mostB {
+		return fmt.Errorf("kernels: blocking %+v: want at most %d for MC, KC and NC, at most %d for B, and 0 for the default", b, most, mostB)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/halfgrad/halfgrad/kernels/micro"
@@ -75,11 +76,11 @@ func (e *Engine) Gemm(g GemmArgs) (finite bool) {
 	p.plan = e.plan(g.A.DType())
 	p.overflow.Store(false)
 	if p.C.Rows > 0 && p.n > 0 {
-		serial := e.serial
+		serial := float64(e.serial) // in float64, where products of sizes do not overflow
 		if g.Consumer != nil {
 			serial *= consumerCost
 		}
-		helpers := e.hire(p.C.Rows*p.n*p.k >= serial)
+		helpers := e.hire(float64(p.C.Rows)*float64(p.n)*float64(p.k) >= serial)
 		if p.C.Rows <= thinRows && (p.Packed != nil || !p.B.Trans) {
 			e.multiplyThin(p, helpers)
 		} else {
@@ -132,6 +133,9 @@ func (g *GemmArgs) check() error {
 	if g.Consumer != nil {
 		if c.F16 != nil || c.F32 != nil || c.Trans || g.Accumulate || g.Scale != 0 || g.Bias != nil || g.ReLU || g.Check {
 			return fmt.Errorf("a consumer, and something that is to be done to C: want only its shape")
+		}
+		if c.Cols > 0 && c.Rows > math.MaxInt/2/c.Cols { // C has no elements to bound it
+			return fmt.Errorf("matrix C is %d×%d: more elements than an int can count", c.Rows, c.Cols)
 		}
 	}
 	for _, m := range []struct {
@@ -207,13 +211,13 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	p.inPlace = p.A.DType() == p.kernel.Panels && m*k+k*n <= p.inPlaceBelow
 	p.strip = stripRows(p.kernel.MR, p.kc, p.stripElements)
 	nc := min(max(p.blocking.NC*p.blocking.KC/p.kc, nr), n, mostCols)
-	mc := m
-	if k > p.kc {
-		mc = max(p.blocking.MC*p.blocking.NC/nc, p.kernel.MR)
-	}
 	// As many blocks of rows for each thread as for any other and, where there
 	// are too few rows for that, more blocks of columns.
-	rowBlocks := ceilDiv(m, mc+mc/4) // rather some more rows than a few in a block of their own
+	rowBlocks := 1
+	if k > p.kc {
+		mc := max(p.blocking.MC*p.blocking.NC/nc, p.kernel.MR)
+		rowBlocks = ceilDiv(m, mc+mc/4) // rather some more rows than a few in a block of their own
+	}
 	if m >= 2*p.kernel.MR*threads {
 		rowBlocks = roundUp(rowBlocks, threads)
 	}

@@ -371,6 +371,25 @@ func TestHelpersEnd(t *testing.T) {
 	}
 }
 
+// A product that is to be serial whatever its size needs no helpers, with a consumer
+// either, which raises the limit.
+func TestAlwaysSerial(t *testing.T) {
+	before := settled()
+	e := engine(t, kernels.Config{Threads: 4, SerialBelow: math.MaxInt})
+	check(t, []*kernels.Engine{e}, problem{m: 100, n: 90, k: 50, operands: tensor.F16, result: tensor.F32, consumed: true, mix: kerneltest.Mixes[0]})
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines, %d before: helpers were started", after, before)
+	}
+	runtime.KeepAlive(e)
+}
+
+// Packing a matrix without elements takes no time, whatever its shape.
+func TestPackEmpty(t *testing.T) {
+	for _, b := range []tensor.Matrix{{Cols: math.MaxInt, Stride: math.MaxInt}, {Rows: math.MaxInt}} {
+		kernels.Pack(b)
+	}
+}
+
 // settled returns the number of goroutines once those of dead engines are gone.
 func settled() int {
 	n := runtime.NumGoroutine()
@@ -456,6 +475,9 @@ func TestGemmPanics(t *testing.T) {
 		"packed of another shape":  {kernels.GemmArgs{A: half(2, 3), Packed: kernels.Pack(half(4, 5)), C: half(2, 5)}, "A is 2×3, B is 4×5"},
 		"packed of another type":   {kernels.GemmArgs{A: wide(2, 3), Packed: kernels.Pack(half(3, 5)), C: half(2, 5)}, "A is fp32 and B is fp16"},
 		"packed, and C transposed": {kernels.GemmArgs{A: half(2, 3), Packed: kernels.Pack(half(3, 5)), C: half(5, 2).T()}, "C is transposed"},
+		"stride beyond memory":     {kernels.GemmArgs{A: half(2, 3), B: half(3, 1), C: tensor.Matrix{Rows: 2, Cols: 1, Stride: math.MaxInt, F32: make([]float32, 2)}}, "C: 2 elements are too few"},
+		"a consumer of too much":   {kernels.GemmArgs{A: half(math.MaxInt, 0), B: half(0, 1), C: tensor.Matrix{Rows: math.MaxInt, Cols: 1}, Consumer: &copier{}}, "more elements than an int can count"},
+		"a consumer of much more":  {kernels.GemmArgs{A: half(math.MaxInt/2+1, 0), B: half(0, 4), C: tensor.Matrix{Rows: math.MaxInt/2 + 1, Cols: 4}, Consumer: &copier{}}, "more elements than an int can count"},
 		"stride below a row":       {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: tensor.Matrix{Rows: 2, Cols: 5, Stride: 4, F32: make([]float32, 10)}}, "C: stride 4"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -502,10 +524,32 @@ func TestNew(t *testing.T) {
 		}
 	})
 	t.Run("bad settings", func(t *testing.T) {
-		for _, cfg := range []kernels.Config{{Threads: -1}, {SerialBelow: -1}, {Blocking: kernels.Blocking{KC: -8}}} {
-			if _, err := kernels.New(cfg); err == nil {
-				t.Errorf("%+v: no error", cfg)
+		for want, cfg := range map[string]kernels.Config{
+			"kernels: -1 threads: want 1 to 1024, or 0 for all cores":                                    {Threads: -1},
+			"kernels: 1025 threads: want 1 to 1024, or 0 for all cores":                                  {Threads: kernels.MostThreads + 1},
+			"kernels: 1000000 threads: want 1 to 1024, or 0 for all cores":                               {Threads: 1e6},
+			"kernels: serial below -1 multiply-adds: want 1 or more, or 0 for the default":               {SerialBelow: -1},
+			"kernels: blocking {MC:0 KC:-8 NC:0 B:0}: want at most 32768 for MC, KC and NC":              {Blocking: kernels.Blocking{KC: -8}},
+			fmt.Sprintf("kernels: blocking {MC:0 KC:%d NC:0 B:0}: want at most 32768", math.MaxInt):      {Blocking: kernels.Blocking{KC: math.MaxInt}},
+			fmt.Sprintf("kernels: blocking {MC:%d KC:0 NC:0 B:0}: want at most 32768", math.MaxInt/2+1):  {Blocking: kernels.Blocking{MC: math.MaxInt/2 + 1}},
+			fmt.Sprintf("kernels: blocking {MC:0 KC:0 NC:%d B:0}: want at most 32768", math.MaxInt/16+1): {Blocking: kernels.Blocking{NC: math.MaxInt/16 + 1}},
+			fmt.Sprintf("kernels: blocking {MC:0 KC:0 NC:0 B:%d}: want at most 32768", math.MaxInt):      {Blocking: kernels.Blocking{B: math.MaxInt}},
+		} {
+			if _, err := kernels.New(cfg); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("error %v, want %q", err, want)
 			}
+		}
+	})
+	t.Run("the largest settings compute what others do", func(t *testing.T) {
+		e := engine(t, kernels.Config{Threads: 2, Blocking: kernels.Blocking{MC: 1 << 15, KC: 1 << 15, NC: 1 << 15, B: 1 << 30}, SerialBelow: math.MaxInt})
+		for _, transB := range []bool{false, true} {
+			check(t, []*kernels.Engine{e}, problem{m: 100, n: 90, k: 700, operands: tensor.F16, result: tensor.F16, transB: transB, mix: kerneltest.Mixes[0]})
+		}
+	})
+	t.Run("no more threads than the most by default", func(t *testing.T) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(kernels.MostThreads + 1))
+		if got := engine(t, kernels.Config{}).Threads(); got != kernels.MostThreads {
+			t.Errorf("%d threads", got)
 		}
 	})
 }

@@ -64,18 +64,24 @@ type Config struct {
 	Kernel string
 
 	// Threads is the number of threads that work on one product, the caller's
-	// included. 0 means GOMAXPROCS at the time of [New]. The others are
-	// goroutines of the engine, which end when it is garbage.
+	// included, at most [MostThreads]. 0 means GOMAXPROCS at the time of [New]. The
+	// others are goroutines of the engine, which end when it is garbage.
 	Threads int
 
 	// Blocking and SerialBelow are for experiments and tests; they never change
-	// a result. Zero fields of Blocking are derived from the cache sizes.
+	// a result. Zero fields of Blocking are derived from the cache sizes. Its MC, KC
+	// and NC are at most 1<<15, its B at most 1<<30.
 	Blocking Blocking
 
 	// SerialBelow is the number of multiply-adds m·n·k below which a product is
 	// computed by the caller alone. 0 means DefaultSerialBelow.
 	SerialBelow int
 }
+
+// MostThreads is the most threads of an [Engine]. It is above the number of cores of
+// almost every machine; each thread has memory of its own, about as large as an L2
+// cache.
+const MostThreads = 1024
 
 // DefaultSerialBelow is about where two threads begin to be worth it: a helper
 // that is awake comes within a microsecond. (Two cores of a Zen 4, by `halfgrad
@@ -141,8 +147,8 @@ func New(cfg Config) (*Engine, error) {
 	if !slices.Contains(Supported(), name) {
 		return nil, &UnsupportedError{Tier: name, Env: env, Known: slices.Contains(Tiers(), name), Supported: Supported()}
 	}
-	if cfg.Threads < 0 {
-		return nil, fmt.Errorf("kernels: %d threads: want 1 or more, or 0 for all cores", cfg.Threads)
+	if cfg.Threads < 0 || cfg.Threads > MostThreads {
+		return nil, fmt.Errorf("kernels: %d threads: want 1 to %d, or 0 for all cores", cfg.Threads, MostThreads)
 	}
 	if cfg.SerialBelow < 0 {
 		return nil, fmt.Errorf("kernels: serial below %d multiply-adds: want 1 or more, or 0 for the default", cfg.SerialBelow)
@@ -152,7 +158,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{tier: name, threads: cfg.Threads, serial: cmp.Or(cfg.SerialBelow, DefaultSerialBelow), workspaces: new(pool[workspace])}
 	if e.threads == 0 {
-		e.threads = runtime.GOMAXPROCS(0)
+		e.threads = min(runtime.GOMAXPROCS(0), MostThreads)
 	}
 	if e.threads > 1 {
 		e.crew = newCrew(e.threads-1, e.workspaces)

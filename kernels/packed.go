@@ -31,6 +31,9 @@ func Pack(b tensor.Matrix) *Packed {
 	} else {
 		p.f32 = make([]float32, b.Rows*b.Cols)
 	}
+	if b.Rows == 0 {
+		return p // however many columns there are
+	}
 	for j := 0; j < b.Cols; j += packedCols {
 		to := p.panel(j)
 		for i := range b.Rows {

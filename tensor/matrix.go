@@ -7,11 +7,11 @@ import (
 )
 
 // Matrix is a view of memory as a Rows×Cols matrix of fp16 or fp32. It is a
-// small value to be passed around freely; copies share the elements.
+// small value to pass around freely; copies share the elements.
 //
 // Exactly one of F16 and F32 holds the elements. Row i of the *stored* matrix
-// starts at index i·Stride and runs contiguously. Where Trans is set the view
-// is the transpose of what is stored:
+// starts at index i·Stride and is contiguous. With Trans, the view is the
+// transpose of the stored matrix:
 //
 //	element (r, c) = data[r·Stride + c]   if !Trans
 //	                 data[c·Stride + r]   if Trans
@@ -39,7 +39,7 @@ func (m Matrix) T() Matrix {
 	return m
 }
 
-// DType returns the type of the elements, F16 where no elements are there.
+// DType returns the type of the elements, or F16 if there are none.
 func (m Matrix) DType() DType {
 	if m.F32 != nil {
 		return F32
@@ -47,9 +47,10 @@ func (m Matrix) DType() DType {
 	return F16
 }
 
-// Check returns an error, which names the matrix as the caller does, if m
-// cannot be what it says: a negative size, a stride smaller than a stored row,
-// both kinds of elements at once, or too few of them.
+// Check returns an error if m is inconsistent: a negative size, a stride smaller
+// than a stored row, both types of elements at once, or too few of them. The error
+// begins with name, the caller's name for the matrix. No size or stride is too large
+// for it: a matrix that passes lies within its elements.
 func (m Matrix) Check(name string) error {
 	rows, cols := m.Rows, m.Cols
 	if m.Trans {
@@ -65,16 +66,17 @@ func (m Matrix) Check(name string) error {
 		return nil
 	case m.Stride < cols:
 		return fmt.Errorf("%s: stride %d is smaller than a stored row of %d elements", name, m.Stride, cols)
-	case have < (rows-1)*m.Stride+cols:
+	case have < cols || (have-cols)/m.Stride < rows-1: // without a product, which could overflow
 		return fmt.Errorf("%s: %d elements are too few for %d×%d with stride %d", name, have, m.Rows, m.Cols, m.Stride)
 	}
 	return nil
 }
 
 // Block returns the rows×cols submatrix whose first element is (i, j), a view
-// of the same elements. It panics if that does not lie within m.
+// of the same elements. It panics if the block does not lie within m, which must
+// be consistent (see [Matrix.Check]).
 func (m Matrix) Block(i, j, rows, cols int) Matrix {
-	if i < 0 || j < 0 || rows < 0 || cols < 0 || i+rows > m.Rows || j+cols > m.Cols {
+	if i < 0 || j < 0 || rows < 0 || cols < 0 || rows > m.Rows-i || cols > m.Cols-j {
 		panic(fmt.Sprintf("tensor: block of %d×%d at (%d, %d) of a %d×%d matrix", rows, cols, i, j, m.Rows, m.Cols))
 	}
 	m.Rows, m.Cols = rows, cols

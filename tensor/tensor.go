@@ -1,12 +1,13 @@
-// Package tensor holds what the numbers live in: dense row-major arrays of
-// fp16 or fp32, and two-dimensional views of them for matrix products.
+// Package tensor has dense row-major arrays of fp16 or fp32, and two-dimensional
+// views of them for matrix products.
 //
-// It is storage only. There is no arithmetic, no broadcasting and no autograd
-// here; kernels computes, nn differentiates.
+// It is storage only, without arithmetic, broadcasting or autograd: package kernels
+// computes, package nn differentiates.
 package tensor
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/halfgrad/halfgrad/fp16"
@@ -63,23 +64,24 @@ type Tensor struct {
 	f32   []float32      // the elements when dtype is F32
 }
 
-// New returns a tensor of zeros. It panics if a dimension is negative or
-// dtype is not valid.
+// New returns a tensor of zeros. It panics if dtype is not valid, if a dimension is
+// negative, or if the dimensions, zeros aside, have a product so large that no memory
+// could hold as many fp32 elements.
 func New(dtype DType, shape ...int) *Tensor {
 	t := new(Tensor)
 	t.Resize(dtype, shape...)
 	return t
 }
 
-// FromF16 returns a tensor that keeps data, of the given shape. It panics if
-// len(data) is not the product of the dimensions.
+// FromF16 returns a tensor of the given shape that keeps data. It panics like [New],
+// and if len(data) is not the product of the dimensions.
 func FromF16(data []fp16.Float16, shape ...int) *Tensor {
 	checkLen(len(data), shape)
 	return &Tensor{dtype: F16, shape: slices.Clone(shape), f16: data}
 }
 
-// FromF32 returns a tensor that keeps data, of the given shape. It panics if
-// len(data) is not the product of the dimensions.
+// FromF32 returns a tensor of the given shape that keeps data. It panics like [New],
+// and if len(data) is not the product of the dimensions.
 func FromF32(data []float32, shape ...int) *Tensor {
 	checkLen(len(data), shape)
 	return &Tensor{dtype: F32, shape: slices.Clone(shape), f32: data}
@@ -91,22 +93,34 @@ func checkLen(n int, shape []int) {
 	}
 }
 
+// volume returns the product of the dimensions. It panics if one is negative, or if
+// those that are not zero have a product whose bytes an int cannot count in fp32. Each
+// part of a valid shape is therefore valid too.
 func volume(shape []int) int {
-	n := 1
+	n, empty := 1, false
 	for _, d := range shape {
-		if d < 0 {
-			// A clone, so that the callers' dimensions can stay on the stack.
+		// The messages get a clone, so that the callers' dimensions can stay on the stack.
+		switch {
+		case d < 0:
 			panic(fmt.Sprintf("tensor: negative dimension in %v", slices.Clone(shape)))
+		case d == 0:
+			empty = true
+		case d > math.MaxInt/4/n:
+			panic(fmt.Sprintf("tensor: the shape %v has more elements than memory can hold", slices.Clone(shape)))
+		default:
+			n *= d
 		}
-		n *= d
+	}
+	if empty {
+		return 0
 	}
 	return n
 }
 
-// Resize gives t a type and a shape, keeping its memory where that is large
-// enough, so that a buffer sized once for a full batch serves smaller ones
-// without allocating. What the elements hold afterwards is unspecified, except
-// that newly allocated ones are zero. It panics like [New].
+// Resize gives t a type and a shape. It keeps t's memory if that is large enough, so
+// that a buffer sized once for a full batch serves smaller ones without allocating.
+// The elements' values are unspecified afterwards, except that new memory is zero. It
+// panics like [New].
 func (t *Tensor) Resize(dtype DType, shape ...int) {
 	n := volume(shape)
 	switch dtype {
@@ -131,7 +145,7 @@ func grow[E any](s []E, n int) []E {
 // DType returns the type of the elements.
 func (t *Tensor) DType() DType { return t.dtype }
 
-// Shape returns the dimensions, outermost first. The caller must not change them.
+// Shape returns the dimensions, outermost first. Do not change them.
 func (t *Tensor) Shape() []int { return t.shape }
 
 // Len returns the number of elements.
@@ -153,8 +167,7 @@ func (t *Tensor) F32() []float32 {
 	return t.f32
 }
 
-// FirstNonFinite returns the index of the first infinity or NaN in t, or −1.
-// It tests the exponent bits of what is stored.
+// FirstNonFinite returns the index of the first stored infinity or NaN, or −1.
 func (t *Tensor) FirstNonFinite() int {
 	if t.dtype == F16 {
 		return slices.IndexFunc(t.f16, func(h fp16.Float16) bool { return !fp16.IsFinite(h) })
@@ -162,8 +175,9 @@ func (t *Tensor) FirstNonFinite() int {
 	return slices.IndexFunc(t.f32, func(x float32) bool { return x-x != 0 })
 }
 
-// Matrix returns t as a matrix: the last dimension across, all others down.
-// A tensor of one dimension is a single row. The matrix shares t's memory.
+// Matrix returns a matrix that shares t's memory. Its columns are the last dimension,
+// its rows all others; a tensor of one dimension is a single row. It panics if t has
+// no dimensions.
 func (t *Tensor) Matrix() Matrix {
 	if len(t.shape) == 0 {
 		panic("tensor: Matrix of a tensor without dimensions")

@@ -3,6 +3,7 @@ package tensor_test
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,12 @@ func TestResizeKeepsMemory(t *testing.T) {
 	}
 }
 
+// Sizes whose products overflow an int, on machines of 32 and of 64 bits.
+const (
+	root = 1 << (bits.UintSize / 2) // its square is 0
+	huge = math.MaxInt/2 + 1        // four times it is 0
+)
+
 func TestPanics(t *testing.T) {
 	half := tensor.New(tensor.F16, 2, 3)
 	for want, f := range map[string]func(){
@@ -55,6 +62,42 @@ func TestPanics(t *testing.T) {
 				}
 			}()
 			f()
+		}()
+	}
+}
+
+func TestShapesTooLarge(t *testing.T) {
+	for _, shape := range [][]int{{root, root}, {root, root, 4}, {root, root + 1}, {huge, 4}, {huge}, {root, root, 0}, {0, root, root}} {
+		for name, f := range map[string]func(){
+			"New":     func() { tensor.New(tensor.F16, shape...) },
+			"Resize":  func() { tensor.New(tensor.F32, 1).Resize(tensor.F16, shape...) },
+			"FromF16": func() { tensor.FromF16(nil, shape...) },
+			"FromF32": func() { tensor.FromF32(nil, shape...) },
+		} {
+			func() {
+				defer func() {
+					want := fmt.Sprintf("tensor: the shape %v has more elements than memory can hold", shape)
+					if msg := recover(); msg != want {
+						t.Errorf("%s: panic %q, want %q", name, msg, want)
+					}
+				}()
+				f()
+			}()
+		}
+	}
+}
+
+func TestBlockOutside(t *testing.T) {
+	m := tensor.New(tensor.F16, 4, 4).Matrix()
+	for _, at := range [][4]int{{math.MaxInt, 0, 1, 1}, {0, math.MaxInt, 1, 1}, {1, 0, math.MaxInt, 1}, {0, 1, 1, math.MaxInt}, {5, 0, 0, 0}} {
+		func() {
+			defer func() {
+				want := fmt.Sprintf("tensor: block of %d×%d at (%d, %d) of a 4×4 matrix", at[2], at[3], at[0], at[1])
+				if msg := recover(); msg != want {
+					t.Errorf("panic %q, want %q", msg, want)
+				}
+			}()
+			m.Block(at[0], at[1], at[2], at[3])
 		}()
 	}
 }
@@ -147,6 +190,29 @@ func TestMatrixCheck(t *testing.T) {
 	} {
 		if err := m.Check("X"); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q", m, err, want)
+		}
+	}
+	eight := make([]float32, 8)
+	for _, m := range []tensor.Matrix{
+		{Rows: 5, Cols: 1, Stride: huge, F32: eight},
+		{Rows: 1, Cols: 5, Stride: huge, Trans: true, F32: eight},
+		{Rows: huge + 1, Cols: 4, Stride: 4, F32: eight},
+		{Rows: 2, Cols: huge, Stride: huge, F32: eight},
+		{Rows: root + 1, Cols: 4, Stride: root, F32: eight},
+		{Rows: 2, Cols: 3, Stride: math.MaxInt, F32: eight},
+	} {
+		want := fmt.Sprintf("X: 8 elements are too few for %d×%d with stride %d", m.Rows, m.Cols, m.Stride)
+		if err := m.Check("X"); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	for _, m := range []tensor.Matrix{
+		{Rows: 1, Cols: 8, Stride: huge, F32: eight}, // no second row
+		{Rows: 2, Cols: 3, Stride: 5, F32: eight},
+		{Rows: huge, Cols: 0, Stride: huge},
+	} {
+		if err := m.Check("X"); err != nil {
+			t.Error(err)
 		}
 	}
 	if err := tensor.MatrixF16(make([]fp16.Float16, 6), 2, 3).T().Check("X"); err != nil {
