@@ -466,19 +466,6 @@ func TestFirstOverflow(t *testing.T) {
 	}
 }
 
-func TestSequentialNames(t *testing.T) {
-	inner := nn.NewMLP(nil, 4, 3, 2)
-	model := nn.NewSequential(nn.NewLinear(nil, 5, 4), nn.NewReLU(), inner)
-	var got []string
-	for _, p := range model.Params() {
-		got = append(got, p.Name)
-	}
-	want := []string{"0.weight", "0.bias", "2.0.weight", "2.0.bias", "2.2.weight", "2.2.bias"}
-	if !slices.Equal(got, want) {
-		t.Errorf("parameters %v, want %v", got, want)
-	}
-}
-
 // A smaller batch after a larger one uses the same memory and must not see
 // what the larger one left there.
 func TestBatchSizesMayVary(t *testing.T) {

@@ -36,6 +36,7 @@ type setup struct {
 	momentum  float64
 	stored    bool   // the gradients are stored, and the optimizer reads them
 	network   nn.MLP // instead of widths
+	nested    bool   // the network is a layer of another one
 }
 
 // run is a trainer with its parts at hand.
@@ -72,6 +73,9 @@ func newRun(t testing.TB, s setup) *run {
 	engine, err := kernels.New(kernels.Config{Kernel: s.kernel, Threads: s.threads})
 	must(err)
 	r := &run{model: s.network.New(nn.NewRand(1))}
+	if s.nested {
+		r.model = nn.NewSequential(r.model)
+	}
 	r.scaler, err = lossscale.New(s.scale)
 	must(err)
 	params := r.model.Params()
@@ -907,7 +911,7 @@ func TestStreamedStepsAreStoredSteps(t *testing.T) {
 	} {
 		for _, adam := range []bool{false, true} {
 			for _, scale := range []float32{0x1p-40, 0.5, 1, 1 << 16, 1 << 22, 1 << 24} {
-				s := setup{precision: tensor.F16, network: net, adam: adam, momentum: 0.9, scale: lossscale.Default(), threads: 2}
+				s := setup{precision: tensor.F16, network: net, adam: adam, momentum: 0.9, scale: lossscale.Default(), threads: 2, nested: adam}
 				s.scale.Initial, s.scale.Floor = scale, 0x1p-60
 				streamed := newRun(t, s)
 				s.stored = true
