@@ -83,23 +83,38 @@ func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
 	return f, nil
 }
 
+// SavedProgress returns how far a run had come when it made the checkpoint f. The error
+// is a [*MismatchError] if f holds weights but no run.
+func SavedProgress(f *checkpoint.File) (Progress, error) {
+	s, err := savedState(f)
+	return s.Progress, err
+}
+
+func savedState(f *checkpoint.File) (s state, err error) {
+	text, ok := f.Metadata[metadataKey]
+	if !ok {
+		return s, mismatchf("has no %q in its metadata: it holds weights, but no run to continue", metadataKey)
+	}
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return s, fmt.Errorf("trainer: the checkpoint's %q is not the state of a trainer: %w", metadataKey, err)
+	}
+	if s.Version != stateVersion {
+		return s, mismatchf("is of version %d, want %d", s.Version, stateVersion)
+	}
+	return s, nil
+}
+
 // Restore puts the trainer where it was when f was made. The error says what
 // of f does not fit the trainer's model, optimizer, precision or scaler, and is a
 // [*MismatchError] where f is sound but of something else; the trainer is then as it
 // was.
 func (t *Trainer) Restore(f *checkpoint.File) error {
-	text, ok := f.Metadata[metadataKey]
-	if !ok {
-		return mismatchf("has no %q in its metadata: it holds weights, but no run to continue", metadataKey)
-	}
-	var s state
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return fmt.Errorf("trainer: the checkpoint's %q is not the state of a trainer: %w", metadataKey, err)
+	s, err := savedState(f)
+	if err != nil {
+		return err
 	}
 	p := s.Progress
 	switch {
-	case s.Version != stateVersion:
-		return mismatchf("is of version %d, want %d", s.Version, stateVersion)
 	case s.Precision != t.cfg.Precision.String():
 		return mismatchf("is of a run in %s, this one is in %v", s.Precision, t.cfg.Precision)
 	case p.Epoch < 0 || p.Batch < 0 || p.Steps < 0 || p.Skipped < 0 || p.Samples < 0 || p.EpochSkipped < 0 || s.OptimizerSteps < 0 ||

@@ -40,7 +40,7 @@ func TestKeptCheckpoints(t *testing.T) {
 		}
 	}
 	succeed(t, args...)
-	want := []string{"best.safetensors", "checkpoint.safetensors", "epoch-0004.safetensors", "epoch-0005.safetensors", "epoch-mine.safetensors"}
+	want := []string{"best.safetensors", "checkpoint.safetensors", "earlier-1", "epoch-0004.safetensors", "epoch-0005.safetensors", "epoch-mine.safetensors"}
 	if got := files(t, out); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}
@@ -60,7 +60,7 @@ func TestKeptCheckpoints(t *testing.T) {
 		t.Errorf("weights %v of the last, the last epoch's and that before", hashes)
 	}
 	// Another run without a hold-out has no best, and does not leave the old one.
-	succeed(t, append(args, "--holdout", "0")...)
+	succeed(t, append(args, "--holdout", "0", "--overwrite")...)
 	if got := files(t, out); slices.Contains(got, "best.safetensors") {
 		t.Errorf("files %v: want no best.safetensors", got)
 	}

@@ -28,14 +28,16 @@ type trainCmd struct {
 	MaxSteps int64  `group:"The training" help:"Stop after so many steps, even within an epoch." placeholder:"N"`
 
 	dataFlags       `group:"Files"`
-	Init            string `group:"Files" help:"Begin with the weights of this checkpoint, or that in this folder." placeholder:"FILE"`
-	Out             string `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C, and best.safetensors, that with the highest validation accuracy. Those that are there are replaced." placeholder:"DIR"`
-	CheckpointEvery int64  `group:"Files" help:"Write the checkpoint after every so many steps too." placeholder:"N"`
-	Keep            int    `group:"Files" help:"Keep the checkpoints of the last N epochs too, as epoch-0001.safetensors and so on." placeholder:"N"`
-	Resume          bool   `group:"Files" help:"Continue the run whose checkpoint is in --out, with its settings. Only --epochs can be changed."`
-	Metrics         string `group:"Files" help:"Write events as JSON lines, for 'halfgrad plot'." placeholder:"FILE.jsonl"`
-	LogEvery        int64  `group:"Files" help:"One of the events every N steps: loss, learning rate, loss scale." placeholder:"N"`
-	Stats           bool   `group:"Files" help:"And after every epoch, what fp16 would lose of each layer's values and gradients, as 'halfgrad inspect' shows it."`
+	Init            string     `group:"Files" help:"Begin with the weights of this checkpoint, or that in this folder." placeholder:"FILE"`
+	Out             string     `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C, and for best.safetensors, the one with the highest validation accuracy. An earlier run in it is kept, in a folder earlier-1 there." placeholder:"DIR"`
+	Overwrite       bool       `group:"Files" help:"Replace an earlier run in --out instead."`
+	CheckpointEvery int64      `group:"Files" help:"Write the checkpoint after every so many steps too." placeholder:"N"`
+	Keep            int        `group:"Files" help:"Keep the checkpoints of the last N epochs too, as epoch-0001.safetensors and so on." placeholder:"N"`
+	ResumeMode      resumeMode `group:"Files" name:"resume" help:"Continue the run in --out, with its settings; only --epochs can be changed. --resume=auto starts a new run where there is none, for job schedulers." placeholder:"auto"`
+	Resume          bool       `kong:"-"` // whether a run is continued
+	Metrics         string     `group:"Files" help:"Write events as JSON lines, for 'halfgrad plot'." placeholder:"FILE.jsonl"`
+	LogEvery        int64      `group:"Files" help:"One of the events every N steps: loss, learning rate, loss scale." placeholder:"N"`
+	Stats           bool       `group:"Files" help:"And after every epoch, what fp16 would lose of each layer's values and gradients, as 'halfgrad inspect' shows it."`
 
 	Threads int    `group:"The machine (never changes the result)" help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `group:"The machine (never changes the result)" default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
@@ -64,13 +66,24 @@ type session struct {
 	trainer *trainer.Trainer
 	metrics *metricsFile
 	bar     *bar
-	stale   bool // whether files of an earlier run may be in --out
+	stale   bool   // whether files of an earlier run may be in --out
+	kept    string // what became of an earlier run in --out, for people
 }
 
 func (c *trainCmd) Run(ctx context.Context, e *env) error {
-	s := &session{trainCmd: c, env: e, stale: !c.Resume}
+	if err := c.chooseResume(); err != nil {
+		return err
+	}
+	s := &session{trainCmd: c, env: e, stale: c.Overwrite}
 	if err := s.prepare(ctx); err != nil {
 		return err
+	}
+	if !c.Resume && !c.Overwrite {
+		kept, err := keepEarlier(c.Out, c.Metrics)
+		if err != nil {
+			return fmt.Errorf("--out: the earlier run cannot be kept: %w", err)
+		}
+		s.kept = kept
 	}
 	metrics, err := openMetrics(c.Metrics, c.Resume, s.trainer.Progress())
 	if err != nil {
@@ -161,7 +174,7 @@ func (s *session) fresh() error {
 // agree with them.
 func (s *session) continued() (*checkpoint.File, error) {
 	for _, flag := range []string{"init", "recipe"} {
-		if s.explicit[flag] {
+		if s.explicit[flag] && s.ResumeMode != resumeAuto { // which did so at the start
 			return nil, fmt.Errorf("--resume and --%s: want one of them", flag)
 		}
 	}
@@ -355,6 +368,9 @@ func (s *session) announce() {
 		Event: map[bool]string{false: "start", true: "resume"}[s.Resume], Epoch: p.Epoch, Steps: p.Steps,
 		Kernel: s.engine.Tier(), Threads: s.engine.Threads(), Parameters: parameters, settings: c,
 	})
+	if s.kept != "" {
+		fmt.Fprintln(s.stdout, s.kept)
+	}
 	im := s.images
 	fmt.Fprintf(s.stdout, "data     %d training, %d validation and %d test images of %d×%d\n", im.Train.N-c.Holdout, c.Holdout, im.Test.N, im.Train.H, im.Train.W)
 	fmt.Fprintf(s.stdout, "network  %s, %d parameters, in %s on %s with %d threads\n", c.shape(), parameters, c.Precision, s.engine.Tier(), s.engine.Threads())
@@ -380,6 +396,14 @@ func (s *session) announce() {
 	fmt.Fprintf(s.stdout, "training %s, batch %s, %d epochs, loss scale %s, seed %d\n", optimizer, batch, c.Epochs, c.LossScale, c.Seed)
 	if s.Resume {
 		fmt.Fprintf(s.stdout, "resumed  after %d epochs and %d batches\n", p.Epoch, p.Batch)
+	}
+	if s.ResumeMode == resumeAuto && !s.Resume {
+		fmt.Fprintf(s.stdout, "started  anew: there is no run in %s to continue\n", s.Out)
+	}
+	if p.Epoch < s.Epochs {
+		for _, path := range staleExports(s.Out) {
+			fmt.Fprintf(s.stdout, "note     %s is of the checkpoint before: export it again after this run\n", path)
+		}
 	}
 }
 
