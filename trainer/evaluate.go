@@ -15,21 +15,58 @@ type Metrics struct {
 	Samples   int
 	Correct   int       // samples whose largest logit is at their label
 	Loss      float64   // mean cross-entropy
-	Confusion Confusion // what was taken for what
+	Confusion Confusion // the predictions by label
 }
 
 // Accuracy returns the share of samples that are classified correctly.
 func (m Metrics) Accuracy() float64 { return float64(m.Correct) / float64(max(m.Samples, 1)) }
 
-// Confusion is a confusion matrix: element [label][prediction] counts the
-// samples of that label for which the model predicts that class, the one of
-// its largest logit. It is square, with a row for each of the model's classes.
-type Confusion [][]int
+// Confusion counts predictions by label and class. It holds only pairs that occurred, so
+// its memory grows with the classes and with the samples, not with the square of the
+// classes. [NewConfusion] makes one.
+type Confusion struct {
+	Labeled   []int           // by class, the samples with this label
+	Predicted []int           // by class, the samples that the model takes for it
+	Counts    map[Outcome]int // samples; an outcome that never occurred is missing
+}
+
+// Outcome is a label with the class that a model predicts, that of its largest logit.
+type Outcome struct{ Label, Class int }
+
+// NewConfusion returns counts of zero for labels and predictions in [0, classes).
+func NewConfusion(classes int) Confusion {
+	return Confusion{Labeled: make([]int, classes), Predicted: make([]int, classes), Counts: map[Outcome]int{}}
+}
+
+// Add counts one sample.
+func (c Confusion) Add(o Outcome) {
+	c.Labeled[o.Label]++
+	c.Predicted[o.Class]++
+	c.Counts[o]++
+}
+
+// Classes returns the number of classes.
+func (c Confusion) Classes() int { return len(c.Labeled) }
+
+// Matrix returns the counts as a confusion matrix of classes² integers: element
+// [label][class].
+func (c Confusion) Matrix() [][]int {
+	n := c.Classes()
+	counts := make([]int, n*n)
+	rows := make([][]int, n)
+	for k := range rows {
+		rows[k] = counts[k*n : (k+1)*n]
+	}
+	for o, samples := range c.Counts {
+		rows[o.Label][o.Class] = samples
+	}
+	return rows
+}
 
 // ClassMetrics says how well a model does on one class, as scikit-learn's
-// classification_report does. With the true positives TP (samples of the class that
-// are taken for it), the false positives FP (others that are taken for it) and
-// the false negatives FN (samples of it that are taken for others):
+// classification_report does. TP counts the samples of the class that are taken for it,
+// FP the other samples that are taken for it, and FN the samples of the class that are
+// taken for others.
 type ClassMetrics struct {
 	Support   int     // TP + FN, the samples of the class
 	Precision float64 // TP / (TP + FP); 0 if nothing is taken for the class
@@ -37,14 +74,9 @@ type ClassMetrics struct {
 	F1        float64 // 2·TP / (2·TP + FP + FN), the harmonic mean of the two; 0 if both are 0
 }
 
-// Class returns the metrics of class k of [0, len(c)).
+// Class returns the metrics of class k, in [0, c.Classes()).
 func (c Confusion) Class(k int) ClassMetrics {
-	predicted, support := 0, 0
-	for j := range c {
-		predicted += c[j][k]
-		support += c[k][j]
-	}
-	right := float64(c[k][k])
+	predicted, support, right := c.Predicted[k], c.Labeled[k], float64(c.Counts[Outcome{k, k}])
 	ratio := func(x float64, of int) float64 { return x / float64(max(of, 1)) } // x is 0 where of is
 	return ClassMetrics{
 		Support: support, Precision: ratio(right, predicted), Recall: ratio(right, support),
@@ -55,9 +87,9 @@ func (c Confusion) Class(k int) ClassMetrics {
 // Prediction is what a model makes of one sample.
 type Prediction struct {
 	Index       int     // of the sample in its data set
-	Label       int     // what the sample is
-	Class       int     // what it is taken for: that of the largest logit
-	Probability float64 // that the model gives Class, by softmax, computed in fp32
+	Label       int     // the true class
+	Class       int     // the predicted class, that of the largest logit
+	Probability float64 // of Class according to the model: the softmax, computed in fp32
 	Loss        float64 // the sample's cross-entropy
 }
 
@@ -93,12 +125,12 @@ func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision ten
 		sum, correct := loss.Evaluate(logits, b.Labels)
 		if row == nil {
 			row = tensor.New(tensor.F32, 1, logits.Matrix().Cols)
-			m.Confusion = newConfusion(logits.Matrix().Cols)
+			m.Confusion = NewConfusion(logits.Matrix().Cols)
 		}
 		for i, label := range b.Labels {
 			logits.Matrix().LoadRow(row.F32(), i)
 			p := Prediction{Index: m.Samples + i, Label: label, Class: nn.Argmax(row.F32())}
-			m.Confusion[label][p.Class]++
+			m.Confusion.Add(Outcome{label, p.Class})
 			if len(observe) == 0 {
 				continue
 			}
@@ -116,14 +148,4 @@ func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision ten
 	}
 	m.Loss /= float64(m.Samples)
 	return m, nil
-}
-
-// newConfusion returns a confusion matrix of zeros.
-func newConfusion(classes int) Confusion {
-	counts := make([]int, classes*classes)
-	c := make(Confusion, classes)
-	for k := range c {
-		c[k] = counts[k*classes : (k+1)*classes]
-	}
-	return c
 }

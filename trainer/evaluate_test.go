@@ -17,14 +17,18 @@ import (
 // By hand, from the definitions: TP, FP and FN of the three classes are 3, 1, 2;
 // 0, 0, 4; 6, 5, 0; and 0, 0, 0 of the fourth.
 func TestConfusionClass(t *testing.T) {
-	c := trainer.Confusion{
+	matrix := [][]int{
 		{3, 0, 2, 0},
 		{1, 0, 3, 0},
 		{0, 0, 6, 0},
 		{0, 0, 0, 0},
 	}
+	c := newConfusion(matrix)
+	if diff := cmp.Diff(matrix, c.Matrix()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 	var got []trainer.ClassMetrics
-	for k := range c {
+	for k := range c.Classes() {
 		got = append(got, c.Class(k))
 	}
 	want := []trainer.ClassMetrics{
@@ -32,6 +36,47 @@ func TestConfusionClass(t *testing.T) {
 		{Support: 4}, // never predicted: its precision is 0/0
 		{Support: 6, Precision: 6.0 / 11, Recall: 1, F1: 12.0 / 17}, // always right
 		{}, // not there at all
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// newConfusion counts the samples of a confusion matrix one by one.
+func newConfusion(matrix [][]int) trainer.Confusion {
+	c := trainer.NewConfusion(len(matrix))
+	for label, row := range matrix {
+		for class, samples := range row {
+			for range samples {
+				c.Add(trainer.Outcome{Label: label, Class: class})
+			}
+		}
+	}
+	return c
+}
+
+// A matrix of so many classes would take 320 GB.
+func TestEvaluateManyClasses(t *testing.T) {
+	const classes, last = 200_000, 199_999
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := nn.NewMLP(nil, 1, classes)
+	weight := model.Params()[0].Master // class 7 for samples above 0, the last class below
+	weight[7], weight[last] = 5, -5
+	m, err := trainer.Evaluate(t.Context(), &nn.Context{Engine: engine}, model, tensor.F32, rows{values: [][]float32{{1}, {2}, {-1}, {3}}, labels: []int{7, 7, last, last}, classes: classes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Correct != 3 || m.Samples != 4 || m.Confusion.Classes() != classes {
+		t.Errorf("%d of %d right in %d classes, want 3 of 4 in %d", m.Correct, m.Samples, m.Confusion.Classes(), classes)
+	}
+	got := []trainer.ClassMetrics{m.Confusion.Class(7), m.Confusion.Class(last), m.Confusion.Class(8)}
+	want := []trainer.ClassMetrics{
+		{Support: 2, Precision: 2.0 / 3, Recall: 1, F1: 4.0 / 5},
+		{Support: 2, Precision: 1, Recall: 1.0 / 2, F1: 2.0 / 3},
+		{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -63,7 +108,7 @@ func TestEvaluateObserved(t *testing.T) {
 		{Index: 4, Label: 2, Class: 2, Probability: 0.62853172, Loss: 0.46436878},
 		{Index: 5, Label: 1, Class: 0, Probability: 0.73105858, Loss: 1.31326169},
 	}
-	confusion := trainer.Confusion{{1, 0, 1}, {2, 0, 0}, {0, 1, 1}}
+	confusion := newConfusion([][]int{{1, 0, 1}, {2, 0, 0}, {0, 1, 1}})
 	close := cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) <= 1e-6*math.Max(1, math.Abs(b)) })
 	for _, precision := range []tensor.DType{tensor.F16, tensor.F32} { // the logits are exact in both
 		var got, again []trainer.Prediction
@@ -98,10 +143,7 @@ func TestEvaluateAddsUp(t *testing.T) {
 		indices = append(indices, i%test.Len())
 		labels = append(labels, test.Sample(make([]float32, test.Features()), i%test.Len()))
 	}
-	confusion := make(trainer.Confusion, 10)
-	for k := range confusion {
-		confusion[k] = make([]int, 10)
-	}
+	confusion := trainer.NewConfusion(10)
 	correct, loss, next := 0, 0.0, 0
 	engine, err := kernels.New(kernels.Config{})
 	if err != nil {
@@ -117,7 +159,7 @@ func TestEvaluateAddsUp(t *testing.T) {
 				t.Errorf("sample %d is right, but its loss is not −ln of its probability: %+v", next, p)
 			}
 		}
-		confusion[p.Label][p.Class]++
+		confusion.Add(trainer.Outcome{Label: p.Label, Class: p.Class})
 		loss += p.Loss
 		next++
 	})

@@ -842,13 +842,20 @@ func TestWeightsSHA256(t *testing.T) {
 
 // rows is a data set written out.
 type rows struct {
-	values [][]float32
-	labels []int
+	values  [][]float32
+	labels  []int
+	classes int // 3 where 0
 }
 
 func (r rows) Len() int      { return len(r.labels) }
 func (r rows) Features() int { return len(r.values[0]) }
-func (r rows) Classes() int  { return 3 }
+
+func (r rows) Classes() int {
+	if r.classes == 0 {
+		return 3
+	}
+	return r.classes
+}
 
 func (r rows) Sample(dst []float32, i int) int {
 	copy(dst, r.values[i])

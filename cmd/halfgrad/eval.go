@@ -39,7 +39,7 @@ type evaluation struct {
 	WeightsSHA256 string `json:"weights_sha256"`
 
 	Classes   []classEvaluation `json:"classes"`
-	Confusion trainer.Confusion `json:"confusion"` // [label][prediction]: images
+	Confusion [][]int           `json:"confusion"` // [label][prediction]: images
 }
 
 // classEvaluation is how well the network does on a class; trainer.ClassMetrics
@@ -93,7 +93,7 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	classes := make([]classEvaluation, len(m.Confusion))
+	classes := make([]classEvaluation, m.Confusion.Classes())
 	for k := range classes {
 		r := m.Confusion.Class(k)
 		classes[k] = classEvaluation{k, r.Support, r.Precision, r.Recall, r.F1}
@@ -105,7 +105,7 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 		return json.NewEncoder(e.stdout).Encode(evaluation{
 			TestAccuracy: number(m.Accuracy()), TestLoss: number(m.Loss), Correct: m.Correct, Images: m.Samples,
 			Precision: s.Precision, Kernel: engine.Tier(), Threads: engine.Threads(), WeightsSHA256: trainer.WeightsSHA256(s.model),
-			Classes: classes, Confusion: m.Confusion,
+			Classes: classes, Confusion: m.Confusion.Matrix(),
 		})
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -138,7 +138,7 @@ func (c *evalCmd) draw(m trainer.Metrics, classes []classEvaluation, mistakes []
 			recall, precision = append(recall, k.Recall), append(precision, k.Precision)
 		}
 		title := fmt.Sprintf("%d of %d images right, %.2f %%", m.Correct, m.Samples, 100*m.Accuracy())
-		if err := saveFigure(figure.Confusion(title, m.Confusion, recall, precision), "--confusion", c.Confusion); err != nil {
+		if err := saveFigure(figure.Confusion(title, m.Confusion.Matrix(), recall, precision), "--confusion", c.Confusion); err != nil {
 			return err
 		}
 	}
