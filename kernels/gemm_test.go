@@ -21,7 +21,7 @@ import (
 )
 
 // otherRequirements are what HALFGRAD_REQUIRE may list besides tiers.
-var otherRequirements = []string{"mnist", "llvm", "torch", "onnx", "onnxruntime", "poppler", "chromium", "peers"}
+var otherRequirements = []string{"mnist", "llvm", "torch", "onnx", "onnxruntime", "poppler", "chromium", "peers", "qemu"}
 
 // A tier that HALFGRAD_REQUIRE names must be there, and a name nobody knows
 // must not make the requirement vanish.

@@ -37,3 +37,11 @@ func Missing(t testing.TB, what, format string, args ...any) {
 	}
 	t.Skipf(format, args...)
 }
+
+// EnvTest is the environment variable that says how much to test.
+const EnvTest = "HALFGRAD_TEST"
+
+// Full reports whether HALFGRAD_TEST=full asks for the tests that take minutes.
+// What they cover is covered by less without it, or does not change from day to
+// day: .ci/full sets it before a release.
+func Full() bool { return os.Getenv(EnvTest) == "full" }
