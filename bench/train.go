@@ -283,11 +283,11 @@ func (t *Trainee) Step() (trainer.StepResult, error) {
 // classes.
 func images(about, batch, features, classes int) data.Bytes {
 	n := max(about/batch, 1) * batch
-	im := &data.Images{N: n, H: 1, W: features, Classes: classes, Pixels: make([]byte, n*features), Labels: make([]byte, n)}
+	im := &data.Images{N: n, H: 1, W: features, Classes: classes, Pixels: make([]byte, n*features), Labels: make([]int32, n)}
 	rng := rand.NewChaCha8([32]byte{1})
 	rng.Read(im.Pixels)
 	for i := range im.Labels {
-		im.Labels[i] = byte(rng.Uint64() % uint64(classes))
+		im.Labels[i] = int32(rng.Uint64() % uint64(classes))
 	}
 	return im.Standardized(im.MeanStd()).(data.Bytes)
 }

@@ -9,7 +9,7 @@ import (
 
 // An epoch of MNIST-sized batches: what a training step waits for.
 func BenchmarkLoader(b *testing.B) {
-	im := &Images{N: 12800, H: 28, W: 28, Classes: 10, Pixels: make([]byte, 12800*28*28), Labels: make([]byte, 12800)}
+	im := &Images{N: 12800, H: 28, W: 28, Classes: 10, Pixels: make([]byte, 12800*28*28), Labels: make([]int32, 12800)}
 	for i := range im.Pixels {
 		im.Pixels[i] = byte(i * i >> 8)
 	}

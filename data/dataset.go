@@ -7,10 +7,10 @@ import (
 )
 
 // Dataset is a finite set of labelled samples, each a fixed number of values.
-// It is what a data set of your own implements.
+// Implement it to train on data of your own.
 //
-// Sample is called from one goroutine at a time by one [Loader]; a Dataset
-// that is shared by several must bear being read by several.
+// One [Loader] calls it from one goroutine at a time. Several loaders may share a
+// Dataset that can be read concurrently.
 type Dataset interface {
 	// Len returns the number of samples.
 	Len() int
@@ -21,38 +21,39 @@ type Dataset interface {
 	// Classes returns the number of classes, at least 1.
 	Classes() int
 
-	// Sample fills dst, whose length is Features, with sample i of [0, Len),
-	// ready for the network, and returns its label, in [0, Classes). The same
-	// i gives the same sample each time. It must not keep dst.
-	Sample(dst []float32, i int) (label int)
+	// Sample fills dst, whose length is Features, with sample i of [0, Len), ready
+	// for the network, and returns the sample's label, in [0, Classes). It must not
+	// keep dst. The same i gives the same sample each time. An error ends the epoch:
+	// see [Loader.Err].
+	Sample(dst []float32, i int) (label int, err error)
 }
 
-// Bytes is a [Dataset] whose samples are bytes, each of which stands for a value. A
-// [Loader] translates them itself then, faster than Sample does.
+// Bytes is a [Dataset] of bytes, each of which stands for a value. A [Loader]
+// translates whole batches of them, which is faster than calling Sample.
 type Bytes interface {
 	Dataset
 
 	// Raw returns sample i as bytes, which the caller must not change, and its label.
-	Raw(i int) (sample []byte, label int)
+	Raw(i int) (sample []byte, label int, err error)
 
-	// Values returns what each byte stands for, always the same.
+	// Values returns the value of each byte. It is the same table at every call.
 	Values() *[256]float32
 }
 
-// Random is [Bytes] of which a [Loader] that shuffles deals out a random variant of each
-// sample, another one in every epoch.
+// Random is a [Bytes] whose samples vary at random. A [Loader] that shuffles deals out
+// another variant of each sample in every epoch.
 type Random interface {
 	Bytes
 
-	// Draw sets dst, whose length is Features, to a variant of sample i, which r decides,
-	// a number with 64 random bits, and returns its label.
-	Draw(dst []byte, i int, r uint64) (label int)
+	// Draw sets dst, whose length is Features, to a variant of sample i and returns
+	// the label. The 64 random bits of r choose the variant.
+	Draw(dst []byte, i int, r uint64) (label int, err error)
 }
 
-// Shift returns ds, images of h rows of w bytes, as [Random]: each is moved by −by to by
-// pixels down, and across, all as likely, and 0 bytes move in from the sides. [Subset]
-// and [Split] come before it: what they return is not Random. It panics if the images
-// are of another size, or by is negative.
+// Shift returns ds, images of h rows of w bytes, as a [Random] that moves each image
+// down and across by −by to by pixels. All moves are equally likely, and zeros move in
+// from the sides. Call [Subset] and [Split] first: their results are not Random. Shift
+// panics if the images have another size, or by is negative.
 func Shift(ds Bytes, h, w, by int) Random {
 	if h < 1 || w < 1 || h*w != ds.Features() || by < 0 {
 		panic(fmt.Sprintf("data: Shift: images of %d×%d by %d pixels, and %d features", h, w, by, ds.Features()))
@@ -65,8 +66,11 @@ type shifted struct {
 	h, w, by int
 }
 
-func (s *shifted) Draw(dst []byte, i int, r uint64) int {
-	src, label := s.Raw(i)
+func (s *shifted) Draw(dst []byte, i int, r uint64) (int, error) {
+	src, label, err := s.Raw(i)
+	if err != nil {
+		return 0, err
+	}
 	choices := uint64(2*s.by + 1)
 	down, across := int(r%choices)-s.by, int(r/choices%choices)-s.by
 	clear(dst)
@@ -76,7 +80,7 @@ func (s *shifted) Draw(dst []byte, i int, r uint64) int {
 			copy(dst[y*s.w+to:][:n], src[(y-down)*s.w+from:])
 		}
 	}
-	return label
+	return label, nil
 }
 
 // Subset returns the samples of ds at the given indices, in that order; an
@@ -102,7 +106,7 @@ type subset struct {
 
 func (s *subset) Len() int { return len(s.indices) }
 
-func (s *subset) Sample(dst []float32, i int) int {
+func (s *subset) Sample(dst []float32, i int) (int, error) {
 	return s.Dataset.Sample(dst, s.indices[i])
 }
 
@@ -112,17 +116,17 @@ type byteSubset struct {
 	bytes Bytes
 }
 
-func (s *byteSubset) Raw(i int) ([]byte, int) { return s.bytes.Raw(s.indices[i]) }
+func (s *byteSubset) Raw(i int) ([]byte, int, error) { return s.bytes.Raw(s.indices[i]) }
 
 func (s *byteSubset) Values() *[256]float32 { return s.bytes.Values() }
 
-// HoldoutError reports a holdout that leaves no samples on one side.
+// HoldoutError reports a holdout that leaves one side without samples.
 type HoldoutError struct {
-	Holdout int // what was asked for
-	Samples int // what there is
+	Holdout int // samples to hold out
+	Samples int // samples of the data set
 }
 
-// Error returns one line with all of e.
+// Error returns one line with both numbers.
 func (e *HoldoutError) Error() string {
 	return fmt.Sprintf("data: cannot hold out %d of %d samples: want at least 1 held out and 1 left", e.Holdout, e.Samples)
 }
@@ -141,8 +145,8 @@ func Split(ds Dataset, holdout int, seed uint64) (train, val Dataset, err error)
 	return Subset(ds, order[holdout:]), Subset(ds, order[:holdout]), nil
 }
 
-// The second words of the PCG's seed, which keep the random choices of this
-// package apart from each other.
+// The second words of the PCG's seed. They keep the random choices of this package
+// apart from each other.
 const (
 	streamSplit   = 0x73706c6974000000 // "split"
 	streamShuffle = 0x73687566666c6500 // "shuffle", plus the epoch

@@ -17,6 +17,9 @@
 //		for batch, ok := loader.Next(); ok; batch, ok = loader.Next() {
 //			// batch.X is [n, 784], batch.Labels has n entries
 //		}
+//		if err := loader.Err(); err != nil {
+//			return err
+//		}
 //	}
 //
 // Data of your own needs no file format at all: implement the four methods of

@@ -15,13 +15,13 @@ func (p parity) Len() int      { return 1 << p.bits }
 func (p parity) Features() int { return p.bits }
 func (p parity) Classes() int  { return 2 }
 
-func (p parity) Sample(dst []float32, i int) (label int) {
+func (p parity) Sample(dst []float32, i int) (label int, err error) {
 	for b := range dst {
 		bit := i >> b & 1
 		dst[b] = float32(bit)
 		label ^= bit
 	}
-	return label
+	return label, nil
 }
 
 // A data set of one's own, dealt out in batches. No sample is dropped: the last
@@ -39,6 +39,9 @@ func Example() {
 	}
 	for batch, ok := loader.Next(); ok; batch, ok = loader.Next() {
 		fmt.Println(batch.X.Shape(), "labels", len(batch.Labels))
+	}
+	if err := loader.Err(); err != nil {
+		fmt.Println(err)
 	}
 	fmt.Println("held out", validation.Len())
 	// Output:

@@ -54,7 +54,7 @@ var defaultMirrors = []string{
 
 const (
 	moduleTimeout = 5 * time.Minute  // for the go command: 12 MB at 40 kB/s
-	defaultStall  = 30 * time.Second // without a byte from a mirror
+	stall         = 30 * time.Second // without a byte from a mirror
 )
 
 // contents are the bytes of mnistFiles; nil where a file is not there yet.
@@ -292,12 +292,11 @@ func (src Source) download(ctx context.Context, mirror string, f mnistFile) ([]b
 	url := mirror + f.name
 	fail := func(err error) ([]byte, error) { return nil, fmt.Errorf("data: %s: %w", url, err) }
 
-	stall := src.stall
-	if stall == 0 {
-		stall = defaultStall
+	client := src.client
+	if client == nil {
+		client = http.DefaultClient
 	}
-	// There is no limit for the whole, which a slow line may take long for, but
-	// one for silence.
+	// The whole download has no time limit, for slow lines; silence has one.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watchdog := time.AfterFunc(stall, func() { cancel(fmt.Errorf("no answer for %v", stall)) })
@@ -307,10 +306,9 @@ func (src Source) download(ctx context.Context, mirror string, f mnistFile) ([]b
 	if err != nil {
 		return fail(err)
 	}
-	// Said by us and not by the client, this asks for the file as it is stored,
-	// and keeps the client from unpacking it.
+	// Setting the header here keeps the client from unpacking the file.
 	req.Header.Set("Accept-Encoding", "gzip")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return fail(cause)
@@ -350,9 +348,9 @@ func (src Source) download(ctx context.Context, mirror string, f mnistFile) ([]b
 // readPublished reads the file at path if it is f. The error for any other
 // content names it as where.
 func readPublished(path, where string, f mnistFile) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
-		return nil, fmt.Errorf("data: %w", err)
+		return nil, err
 	}
 	defer file.Close()
 	b, err := io.ReadAll(io.LimitReader(file, f.size+1))

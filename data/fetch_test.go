@@ -8,16 +8,20 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -385,24 +389,65 @@ func TestFetchCancelled(t *testing.T) {
 	})
 }
 
-// A mirror that goes silent is left for the next one.
+// A mirror that goes silent is left for the next one. Time is that of a bubble, in which
+// the only clock is the watchdog's.
 func TestFetchStalled(t *testing.T) {
 	files := publish(t)
 	noGo(t)
-	stalled := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Write([]byte("begun"))
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	}))
-	defer stalled.Close()
-	_, err := LoadMNIST(t.Context(), Source{CacheDir: t.TempDir(), mirrors: []string{stalled.URL + "/"}, stall: 20 * time.Millisecond})
-	if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "after 5 of") || !strings.Contains(err.Error(), "no answer for 20ms") {
-		t.Errorf("error %v, want ErrUnavailable that tells of the silence", err)
-	}
-	good, _ := mirror(t, files)
-	mnist, err := LoadMNIST(t.Context(), Source{CacheDir: t.TempDir(), mirrors: []string{stalled.URL + "/", good}, stall: 500 * time.Millisecond})
-	checkLoaded(t, mnist, err)
+	synctest.Test(t, func(t *testing.T) {
+		client := &http.Client{Transport: mirrors(files)}
+		start := time.Now()
+		_, err := LoadMNIST(t.Context(), Source{CacheDir: t.TempDir(), mirrors: []string{"http://stalled/"}, client: client})
+		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "after 5 of") || !strings.Contains(err.Error(), "no answer for 30s") {
+			t.Errorf("error %v, want ErrUnavailable that tells of the silence", err)
+		}
+		if waited := time.Since(start); waited != 30*time.Second {
+			t.Errorf("waited for %v", waited)
+		}
+		// One that is slow but not silent is not given up.
+		mnist, err := LoadMNIST(t.Context(), Source{CacheDir: t.TempDir(), mirrors: []string{"http://stalled/", "http://slow/"}, client: client})
+		checkLoaded(t, mnist, err)
+	})
 }
+
+// mirrors is the transport of two mirrors with the same files. The one called stalled
+// sends five bytes of each and no more; the one called slow a few at a time.
+type mirrors map[string][]byte
+
+func (m mirrors) RoundTrip(r *http.Request) (*http.Response, error) {
+	content := m[path.Base(r.URL.Path)]
+	b := &trickle{ctx: r.Context(), rest: content, then: 29 * time.Second}
+	if r.URL.Host == "stalled" {
+		b.rest, b.then = content[:5], math.MaxInt64
+	}
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Body: b, Request: r}, nil
+}
+
+// trickle is a body that waits after each piece.
+type trickle struct {
+	ctx  context.Context
+	rest []byte
+	then time.Duration
+	wait bool
+}
+
+func (b *trickle) Read(p []byte) (int, error) {
+	if b.wait {
+		select {
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		case <-time.After(b.then):
+		}
+	}
+	b.wait = true
+	n := copy(p[:min(len(p), 100)], b.rest)
+	if b.rest = b.rest[n:]; n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (b *trickle) Close() error { return nil }
 
 func TestCacheThatCannotBeWritten(t *testing.T) {
 	files := publish(t)
@@ -519,7 +564,9 @@ func TestFolderErrors(t *testing.T) {
 		{"not IDX", mnistFiles[trainImages].name, []byte("PNG, perhaps"), "magic number"},
 		{"labels for images", mnistFiles[trainImages].name, files[mnistFiles[trainLabels].name], "found 1 dimensions, expected 3"},
 		{"too few labels", mnistFiles[testLabels].name, idx([]int{9}, 1, 2, 3, 4, 5, 6, 7, 8, 9), "found 9 labels, expected 10"},
-		{"label 10", mnistFiles[testLabels].name, idx([]int{10}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "found the label 10 at index 9"},
+		{"a label that training lacks", mnistFiles[testLabels].name, idx([]int{10}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "found the label 10 at index 9, expected labels from 0 to 9"},
+		{"a stray label", mnistFiles[trainLabels].name, idx([]int{20}, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 77, 0, 1),
+			"found the label 77 at index 17, but images of only 11 classes, expected images of at least half of the classes, or --classes"},
 		{"other size", mnistFiles[testImages].name, idx([]int{10, 1, 1}, make([]byte, 10)...), "found images of 1×1, expected 4×4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -548,5 +595,29 @@ func TestFolderErrors(t *testing.T) {
 	_, err := LoadMNIST(t.Context(), Source{Dir: filepath.Join(t.TempDir(), "nowhere")})
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error %v for a folder that is not there", err)
+	}
+}
+
+// A folder's labels tell its classes, or the caller does.
+func TestFolderClasses(t *testing.T) {
+	files := publish(t)
+	labels := mnistFiles[trainLabels].name
+	for _, tt := range []struct{ most, classes, want int }{{1, 0, 2}, {9, 0, 10}, {9, 26, 26}, {25, 0, 26}, {255, 0, 0}, {255, 256, 256}, {255, 255, 0}} {
+		content := make([]byte, 20)
+		for i := range content {
+			content[i] = byte(i * tt.most / 19)
+		}
+		var b bytes.Buffer
+		if err := WriteIDX(&b, []int{20}, content); err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		writeFiles(t, dir, files)
+		zeros := append([]byte{0, 0, 8, 1, 0, 0, 0, 10}, make([]byte, 10)...)
+		writeFiles(t, dir, map[string][]byte{labels: b.Bytes(), mnistFiles[testLabels].name: zeros})
+		mnist, err := LoadMNIST(t.Context(), Source{Dir: dir, Classes: tt.classes})
+		if (err != nil) != (tt.want == 0) || err == nil && (mnist.Train.Classes != tt.want || mnist.Test.Classes != tt.want) {
+			t.Errorf("labels to %d, %d classes asked for: error %v, want %d classes", tt.most, tt.classes, err, tt.want)
+		}
 	}
 }

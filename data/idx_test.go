@@ -36,7 +36,7 @@ var twoByThree = []byte{
 }
 
 func TestReadIDX(t *testing.T) {
-	want := &data.IDX{Dims: []int{2, 3}, Data: []byte{1, 2, 3, 4, 5, 255}}
+	want := &data.IDX{Type: data.Uint8, Dims: []int{2, 3}, Data: []byte{1, 2, 3, 4, 5, 255}}
 	packed := gz(twoByThree)
 	for _, tt := range []struct {
 		name string
@@ -46,10 +46,13 @@ func TestReadIDX(t *testing.T) {
 		{"plain", twoByThree, want},
 		{"gzipped", packed, want},
 		{"gzipped in two members", slices.Concat(gz(twoByThree[:7]), gz(twoByThree[7:])), want},
-		{"one dimension", []byte{0, 0, 8, 1, 0, 0, 0, 1, 7}, &data.IDX{Dims: []int{1}, Data: []byte{7}}},
-		{"big-endian", append([]byte{0, 0, 8, 1, 0, 0, 1, 2}, make([]byte, 258)...), &data.IDX{Dims: []int{258}, Data: make([]byte, 258)}},
-		{"empty", []byte{0, 0, 8, 1, 0, 0, 0, 0}, &data.IDX{Dims: []int{0}, Data: []byte{}}},
-		{"empty in one of many dimensions", []byte{0, 0, 8, 3, 64, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0}, &data.IDX{Dims: []int{1 << 30, 1 << 30, 0}, Data: []byte{}}},
+		{"one dimension", []byte{0, 0, 8, 1, 0, 0, 0, 1, 7}, &data.IDX{Type: data.Uint8, Dims: []int{1}, Data: []byte{7}}},
+		{"big-endian", append([]byte{0, 0, 8, 1, 0, 0, 1, 2}, make([]byte, 258)...), &data.IDX{Type: data.Uint8, Dims: []int{258}, Data: make([]byte, 258)}},
+		{"int8", []byte{0, 0, 9, 1, 0, 0, 0, 1, 7}, &data.IDX{Type: data.Int8, Dims: []int{1}, Data: []byte{7}}},
+		{"int16", []byte{0, 0, 11, 1, 0, 0, 0, 1, 1, 2}, &data.IDX{Type: data.Int16, Dims: []int{1}, Data: []byte{1, 2}}},
+		{"int32", []byte{0, 0, 12, 1, 0, 0, 0, 1, 1, 2, 3, 4}, &data.IDX{Type: data.Int32, Dims: []int{1}, Data: []byte{1, 2, 3, 4}}},
+		{"empty", []byte{0, 0, 8, 1, 0, 0, 0, 0}, &data.IDX{Type: data.Uint8, Dims: []int{0}, Data: []byte{}}},
+		{"empty in one of many dimensions", []byte{0, 0, 8, 3, 64, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0}, &data.IDX{Type: data.Uint8, Dims: []int{1 << 30, 1 << 30, 0}, Data: []byte{}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			// Whatever pieces the reader hands out, the result is the same.
@@ -103,8 +106,8 @@ func TestReadIDXErrors(t *testing.T) {
 		{"three bytes", twoByThree[:3], "found 3 bytes, expected an IDX file, which begins with 4 bytes of magic number", io.ErrUnexpectedEOF},
 		{"magic", []byte("<html>"), "found the magic number 0x3c68746d, expected that of an IDX file, 0x000008 and the number of dimensions", nil},
 		{"second byte", with(twoByThree, 1, 1), "found the magic number 0x00010802, expected that of an IDX file, 0x000008 and the number of dimensions", nil},
-		{"floats", with(twoByThree, 2, 0x0d), "found elements of type float32 (0x0d), expected uint8 (0x08)", nil},
-		{"type", with(twoByThree, 2, 7), "found the unknown element type 0x07, expected uint8 (0x08)", nil},
+		{"floats", with(twoByThree, 2, 0x0d), "found elements of type float32 (0x0d), expected integers: uint8 (0x08), int8 (0x09), int16 (0x0b) or int32 (0x0c)", nil},
+		{"type", with(twoByThree, 2, 7), "found elements of type 0x07, which IDX does not have, expected integers: uint8 (0x08), int8 (0x09), int16 (0x0b) or int32 (0x0c)", nil},
 		{"no dimensions", []byte{0, 0, 8, 0, 1}, "found 0 dimensions, expected at least 1", nil},
 		{"short header", twoByThree[:10], "found a header cut off after 10 bytes, expected 12 bytes for 2 dimensions", io.ErrUnexpectedEOF},
 		{"a dimension of 4 G", []byte{0, 0, 8, 1, 255, 255, 255, 255}, "found a dimension of 4294967295, expected at most 1073741824", nil},
@@ -122,7 +125,13 @@ func TestReadIDXErrors(t *testing.T) {
 		{"gzip without its end", packed[:len(packed)-3], "found 6 bytes of data and no clean end, expected 6 for the dimensions [2 3]", io.ErrUnexpectedEOF},
 		{"gzip checksum", with(packed, len(packed)-6, packed[len(packed)-6]^1), "found a gzip stream that does not match its checksum, expected an undamaged one", gzip.ErrChecksum},
 		{"gzip length", with(packed, len(packed)-1, 1), "found a gzip stream that does not match its checksum, expected an undamaged one", gzip.ErrChecksum},
-		{"garbage after gzip", append(slices.Clone(packed), "0123456789abcdef"...), "found bytes after the gzip stream, expected none", gzip.ErrHeader},
+		{"garbage after gzip", append(slices.Clone(packed), "0123456789abcdef"...), "found 16 bytes after the gzip stream, expected none", gzip.ErrHeader},
+		{"9 bytes after gzip", append(slices.Clone(packed), "012345678"...), "found 9 bytes after the gzip stream, expected none", gzip.ErrHeader},
+		{"1 byte after gzip", append(slices.Clone(packed), 0), "found 1 bytes after the gzip stream, expected none", gzip.ErrHeader},
+		{"9 bytes after two members", slices.Concat(gz(twoByThree[:7]), gz(twoByThree[7:]), []byte("012345678")), "found 9 bytes after the gzip stream, expected none", gzip.ErrHeader},
+		{"half a member after gzip", append(slices.Clone(packed), packed[:5]...), "found 6 bytes of data and no clean end, expected 6 for the dimensions [2 3]", io.ErrUnexpectedEOF},
+		{"int32 cut off", []byte{0, 0, 0x0c, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0}, "found 5 bytes of data, expected 8 for the dimensions [2]", io.ErrUnexpectedEOF},
+		{"a gigabyte of int32", []byte{0, 0, 0x0c, 1, 64, 0, 0, 0}, "found the dimensions [1073741824], expected at most 268435456 elements", nil},
 		{"deflate", with(packed, 10, 0xff), "found a gzip stream damaged at byte 1, expected an undamaged one", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -228,7 +237,7 @@ func FuzzReadIDX(f *testing.F) {
 	packed := gz(twoByThree)
 	for _, seed := range [][]byte{
 		nil, twoByThree, twoByThree[:9], append(slices.Clone(twoByThree), 1), packed, packed[:len(packed)-4],
-		{0, 0, 8, 1, 255, 255, 255, 255}, {0, 0, 8, 3, 64, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0}, {0x1f, 0x8b}, {0, 0, 13, 1, 0, 0, 0, 0},
+		{0, 0, 8, 1, 255, 255, 255, 255}, {0, 0, 8, 3, 64, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0}, {0x1f, 0x8b}, {0, 0, 13, 1, 0, 0, 0, 0}, {0, 0, 11, 1, 0, 0, 0, 1, 1, 2}, append(slices.Clone(packed), "012345678"...),
 	} {
 		f.Add(seed)
 	}
@@ -242,6 +251,16 @@ func FuzzReadIDX(f *testing.F) {
 			return
 		}
 		var buf bytes.Buffer
+		if x.Type != data.Uint8 { // which WriteIDX does not write
+			n := map[data.IDXType]int{data.Int8: 1, data.Int16: 2, data.Int32: 4}[x.Type]
+			for _, d := range x.Dims {
+				n *= d
+			}
+			if n != len(x.Data) {
+				t.Fatalf("%d bytes for %v of %v", len(x.Data), x.Dims, x.Type)
+			}
+			return
+		}
 		// WriteIDX checks the dimensions against the data.
 		if err := data.WriteIDX(&buf, x.Dims, x.Data); err != nil {
 			t.Fatal(err)

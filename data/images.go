@@ -1,6 +1,9 @@
 package data
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"math/big"
@@ -9,17 +12,29 @@ import (
 // Images is a labelled set of grey images of one size, as raw bytes.
 type Images struct {
 	N, H, W int
-	Classes int    // labels are in [0, Classes)
-	Pixels  []byte // [N, H, W]: row after row, image after image; 0 to 255
-	Labels  []byte // [N]
+	Classes int     // labels are in [0, Classes)
+	Pixels  []byte  // [N, H, W]: row after row, image after image; 0 to 255
+	Labels  []int32 // [N]
 }
 
-// NewImages makes labelled images of the two arrays that IDX folders keep in
-// two files: pixels of the shape [N, H, W] and labels of the shape [N]. The
-// result shares their memory. Without an image, with counts that differ, or with a
-// label that is not below classes, it returns a [*FormatError] that uses
-// pixelsName or labelsName as the file's name.
+// MaxClasses is the largest number of classes that [NewImages] accepts. It bounds the
+// network that a damaged file of labels could ask for.
+const MaxClasses = 1 << 16
+
+// NewImages makes labelled images of the two arrays that an IDX folder keeps in two
+// files: pixels, unsigned bytes of the shape [N, H, W], and labels, integers of the
+// shape [N]. The result shares the memory of the pixels.
+//
+// Labels are in [0, classes). If classes is 0, the labels tell the number of classes:
+// the largest label plus 1, at most [MaxClasses].
+//
+// The error is a [*FormatError] that names pixelsName or labelsName as its file. It
+// reports arrays of another shape or type, counts that differ, no images at all, and
+// labels out of range.
 func NewImages(pixels *IDX, pixelsName string, labels *IDX, labelsName string, classes int) (*Images, error) {
+	if pixels.Type.bytes() != 1 || pixels.Type == Int8 {
+		return nil, &FormatError{File: pixelsName, Found: "elements of type " + pixels.Type.String(), Want: "uint8 (0x08)"}
+	}
 	if len(pixels.Dims) != 3 {
 		return nil, &FormatError{File: pixelsName, Found: fmt.Sprintf("%d dimensions", len(pixels.Dims)), Want: "3: images, rows, columns"}
 	}
@@ -33,26 +48,55 @@ func NewImages(pixels *IDX, pixelsName string, labels *IDX, labelsName string, c
 		return nil, &FormatError{File: labelsName, Found: fmt.Sprintf("%d labels", labels.Dims[0]),
 			Want: fmt.Sprintf("%d, one for each image of %s", pixels.Dims[0], pixelsName)}
 	}
-	for i, label := range labels.Data {
-		if int(label) >= classes {
-			return nil, &FormatError{File: labelsName, Found: fmt.Sprintf("the label %d at index %d", label, i),
-				Want: fmt.Sprintf("labels below %d", classes)}
+	all := make([]int32, labels.Dims[0])
+	most := int32(0)
+	limit := classes
+	if classes == 0 {
+		limit = MaxClasses
+	}
+	for i := range all {
+		all[i] = labels.at(i)
+		most = max(most, all[i])
+		if all[i] < 0 || int(all[i]) >= limit {
+			return nil, &FormatError{File: labelsName, Found: fmt.Sprintf("the label %d at index %d", all[i], i),
+				Want: fmt.Sprintf("labels from 0 to %d", limit-1)}
 		}
+	}
+	if classes == 0 {
+		classes = int(most) + 1
 	}
 	return &Images{
 		N: pixels.Dims[0], H: pixels.Dims[1], W: pixels.Dims[2], Classes: classes,
-		Pixels: pixels.Data, Labels: labels.Data,
+		Pixels: pixels.Data, Labels: all,
 	}, nil
 }
 
-// MeanStd returns the mean of all pixels and their standard deviation (that of
-// the population), on the scale where black is 0 and white is 1. For MNIST's
-// training images these are the familiar 0.1307 and 0.3081.
+// SHA256 returns a digest of the images and their labels, in hexadecimal: the SHA-256
+// of N, H and W as big-endian uint32, the pixels, and the labels as big-endian int32.
+// The number of classes is not part of it.
+func (im *Images) SHA256() string {
+	hash := sha256.New()
+	var b []byte
+	for _, n := range []int{im.N, im.H, im.W} {
+		b = binary.BigEndian.AppendUint32(b, uint32(n))
+	}
+	hash.Write(b)
+	hash.Write(im.Pixels)
+	b = b[:0]
+	for _, label := range im.Labels {
+		b = binary.BigEndian.AppendUint32(b, uint32(label))
+	}
+	hash.Write(b)
+	return hex.EncodeToString(hash.Sum(nil))
+}
+
+// MeanStd returns the mean of all pixels and their population standard deviation, on
+// the scale where black is 0 and white is 1. For MNIST's training images these are the
+// familiar 0.1307 and 0.3081.
 //
-// The sums are exact integers, the variance is rounded once, and what follows
-// is one square root and divisions, so the bits are the same on every machine. Images
-// that are all of one colour have a standard deviation of exactly 0. Without
-// pixels, both are 0.
+// The bits are the same on every machine: the sums are exact integers, and one
+// rounding, one square root and two divisions follow. Images of a single colour have a
+// standard deviation of exactly 0. Without pixels, both results are 0.
 func (im *Images) MeanStd() (mean, std float32) {
 	var histogram [256]uint64
 	for _, p := range im.Pixels {
@@ -76,14 +120,13 @@ func (im *Images) MeanStd() (mean, std float32) {
 	return float32(float64(sum) / scale), float32(math.Sqrt(spread) / scale)
 }
 
-// Standardized returns the images as a [Dataset] of H·W features, [Bytes] indeed, each
-// pixel p standing for (p/255 − mean) / std. The values are computed in float64
-// and rounded to float32 once; there are only 256 of them. Give the test
-// images the mean and std of the training images.
+// Standardized returns the images as a [Dataset] of H·W features, which is also a
+// [Bytes]. Pixel p stands for (p/255 − mean) / std, computed in float64 and rounded to
+// float32 once. Use the mean and std of the training images for the test images too.
 //
-// A std of 0, which images of one colour have, counts as 1. Standardized
-// panics if mean or std is not finite, if std is negative, or if the lengths
-// of Pixels and Labels do not fit N, H and W.
+// A std of 0, that of images of a single colour, counts as 1. Standardized panics if
+// mean or std is not finite, if std is negative, or if the lengths of Pixels and Labels
+// do not fit N, H and W.
 func (im *Images) Standardized(mean, std float32) Dataset {
 	if x := float64(mean) + float64(std); x-x != 0 || std < 0 {
 		panic(fmt.Sprintf("data: Standardized: mean %v and std %v cannot be", mean, std))
@@ -112,19 +155,19 @@ func (ds *standardized) Len() int      { return ds.images.N }
 func (ds *standardized) Features() int { return ds.images.H * ds.images.W }
 func (ds *standardized) Classes() int  { return ds.images.Classes }
 
-func (ds *standardized) Sample(dst []float32, i int) int {
+func (ds *standardized) Sample(dst []float32, i int) (int, error) {
 	n := ds.Features()
 	pixels := ds.images.Pixels[i*n : (i+1)*n]
 	dst = dst[:len(pixels)] // spares the loop a bounds check
 	for j, p := range pixels {
 		dst[j] = ds.value[p]
 	}
-	return int(ds.images.Labels[i])
+	return int(ds.images.Labels[i]), nil
 }
 
-func (ds *standardized) Raw(i int) ([]byte, int) {
+func (ds *standardized) Raw(i int) ([]byte, int, error) {
 	n := ds.Features()
-	return ds.images.Pixels[i*n : (i+1)*n], int(ds.images.Labels[i])
+	return ds.images.Pixels[i*n : (i+1)*n], int(ds.images.Labels[i]), nil
 }
 
 func (ds *standardized) Values() *[256]float32 { return &ds.value }

@@ -22,13 +22,13 @@ type LoaderConfig struct {
 	// Engine, where not nil, translates the samples of [Bytes] to fp16.
 	Engine *kernels.Engine
 
-	// Ahead has a goroutine make the next batch of the epoch ready while the caller
-	// works on the one that it got, which is worth it where there is a processor for it,
-	// and from [AheadFrom] values on. It ends when the Loader is garbage.
+	// Ahead has a goroutine prepare the next batch of the epoch while the caller works on
+	// the present one. That pays where a processor is free and a batch has [AheadFrom]
+	// values or more. The goroutine ends when the Loader is garbage.
 	Ahead bool
 }
 
-// AheadFrom is about how many values a batch has to have for Ahead to be worth it.
+// AheadFrom is the number of values in a batch from which on Ahead pays, roughly.
 // (Best steps of `halfgrad bench train --threads 2` on a Zen 4, without and with it:
 // 69 and 68 µs at --batch 1, the medians 80 and 92; 120 and 114 µs at 16, 361 and 342
 // at 64, 622 and 588 at 128. An image has 784 values.)
@@ -63,8 +63,9 @@ type Loader struct {
 	slots  [2]*slot // the second is there to be ahead
 	now    int      // the slot that Next returned last
 
-	ahead   *ahead // nil if nobody is
+	ahead   *ahead // nil without LoaderConfig.Ahead
 	pending bool   // whether the batch that Next returns next is being made
+	err     error  // see Err
 }
 
 // slot is the memory of a batch.
@@ -81,10 +82,11 @@ type dealer struct {
 	cfg LoaderConfig
 	n   int // samples
 
-	bytes  Bytes // nil where they are not to be translated
+	bytes  Bytes // nil where Sample is called
 	table  [256]fp16.Float16
 	random Random // nil where each sample is always the same
 	pcg    rand.PCG
+	at     int // the sample that is being made
 }
 
 // ahead is a goroutine that makes batches.
@@ -93,7 +95,7 @@ type ahead struct {
 	done chan made
 }
 
-// request asks for a batch. What it names is not changed before the answer.
+// request asks for a batch. The loader leaves its slot and order alone until the answer.
 type request struct {
 	slot  *slot
 	order []int
@@ -101,17 +103,34 @@ type request struct {
 	batch int
 }
 
-// made is the answer: a batch, or what its making panicked with.
+// made is the answer: a batch, an error, or the value of a panic in the data set.
 type made struct {
 	batch *Batch
+	err   error
 	panic any
 }
+
+// SampleError reports a sample that a [Dataset] could not provide, or provided with a
+// label out of range.
+type SampleError struct {
+	Index int   // of the sample in the data set
+	Err   error // the data set's own, or what is wrong with the label
+}
+
+// Error returns one line with all of e.
+func (e *SampleError) Error() string { return fmt.Sprintf("data: sample %d: %v", e.Index, e.Err) }
+
+// Unwrap returns e.Err.
+func (e *SampleError) Unwrap() error { return e.Err }
+
+// errExited is the error of a data set that ends the goroutine it is called from.
+var errExited = errors.New("the data set called runtime.Goexit")
 
 // ErrEmpty is returned where a data set has no samples.
 var ErrEmpty = errors.New("data: the data set is empty: want at least 1 sample")
 
-// PositionError reports a position that a [Loader] does not have. Where it is from a
-// checkpoint, that is of a run on other data or with batches of another size.
+// PositionError reports a position that a [Loader] does not have. A checkpoint with such
+// a position is of a run on other data or with batches of another size.
 type PositionError struct {
 	Epoch, Batch int
 	Batches      int // in an epoch
@@ -195,9 +214,9 @@ func (l *Loader) Batches() int { return (l.n-1)/l.cfg.BatchSize + 1 }
 func (l *Loader) Position() (epoch, batch int) { return l.epoch, l.batch }
 
 // Seek makes [Loader.Next] continue with the given batch of the given epoch,
-// both counted from 0. Seek(epoch, 0) starts an epoch. It returns a
-// [*PositionError], and stays where it is, if epoch is negative or batch is not in
-// [0, Batches()].
+// both counted from 0. Seek(epoch, 0) starts an epoch, and Seek clears [Loader.Err]. It
+// returns a [*PositionError], and stays where it is, if epoch is negative or batch is
+// not in [0, Batches()].
 func (l *Loader) Seek(epoch, batch int) error {
 	if epoch < 0 || batch < 0 || batch > l.Batches() {
 		return &PositionError{Epoch: epoch, Batch: batch, Batches: l.Batches()}
@@ -206,7 +225,7 @@ func (l *Loader) Seek(epoch, batch int) error {
 		<-l.ahead.done
 		l.pending = false
 	}
-	l.epoch, l.batch = epoch, batch
+	l.epoch, l.batch, l.err = epoch, batch, nil
 	if l.cfg.Shuffle && l.orderEpoch != epoch {
 		l.shuffle()
 	}
@@ -223,15 +242,17 @@ func (l *Loader) shuffle() {
 	l.orderEpoch = l.epoch
 }
 
-// Next returns the next batch of the epoch, and false once the epoch is over,
-// until [Loader.Seek] starts another. The batch is valid until the following
-// call, which reuses its memory; Next allocates nothing.
+// Next returns the next batch of the epoch. It returns false at the end of the epoch,
+// and where the data set has failed, which [Loader.Err] tells; [Loader.Seek] goes on
+// from either. The batch is valid until the following call, which reuses its memory;
+// Next allocates nothing.
 //
-// Values are rounded to fp16 to nearest, ties to even, where the batches are
-// of fp16. Next panics if the data set returns a label that is not in
-// [0, Classes), or panics itself.
+// Where the batches are of fp16, values are rounded to nearest, ties to even. If the
+// data set panics, Next panics with the same value, with and without
+// LoaderConfig.Ahead. A data set that calls runtime.Goexit ends the caller's goroutine;
+// with LoaderConfig.Ahead the goroutine is the loader's, and Err reports it.
 func (l *Loader) Next() (b *Batch, ok bool) {
-	if l.batch == l.Batches() {
+	if l.err != nil || l.batch == l.Batches() {
 		return nil, false
 	}
 	if l.pending {
@@ -240,9 +261,12 @@ func (l *Loader) Next() (b *Batch, ok bool) {
 		if m.panic != nil {
 			panic(m.panic)
 		}
-		b, l.now = m.batch, 1-l.now
+		b, l.err, l.now = m.batch, m.err, 1-l.now
 	} else {
-		b = l.dealer.deal(request{l.slots[l.now], l.order, l.epoch, l.batch})
+		b, l.err = l.dealer.deal(request{l.slots[l.now], l.order, l.epoch, l.batch})
+	}
+	if l.err != nil {
+		return nil, false
 	}
 	l.batch++
 	if l.ahead != nil && l.batch < l.Batches() {
@@ -252,24 +276,38 @@ func (l *Loader) Next() (b *Batch, ok bool) {
 	return b, true
 }
 
+// Err returns nil after an epoch that ended because all samples were dealt out, and a
+// [*SampleError] after one that the data set cut short. [Loader.Position] is then that
+// of the batch with the sample, and [Loader.Seek] clears the error.
+func (l *Loader) Err() error { return l.err }
+
 // work makes the batches that are asked for.
 func (a *ahead) work(d *dealer) {
 	for r := range a.ask {
-		a.done <- a.make(d, r)
+		a.answer(d, r)
 	}
 }
 
-func (a *ahead) make(d *dealer, r request) (m made) {
+// answer makes a batch. Every way out of the data set sends an answer: a return, a
+// panic and runtime.Goexit, after which another goroutine takes over the work.
+func (a *ahead) answer(d *dealer, r request) {
+	var m made
+	returned := false
 	defer func() {
-		if m.batch == nil {
-			m.panic = recover()
+		if !returned {
+			if m.panic = recover(); m.panic == nil {
+				m.err = &SampleError{d.at, errExited}
+				go a.work(d)
+			}
 		}
+		a.done <- m
 	}()
-	return made{batch: d.deal(r)}
+	m.batch, m.err = d.deal(r)
+	returned = true
 }
 
 // deal makes a batch.
-func (d *dealer) deal(r request) *Batch {
+func (d *dealer) deal(r request) (*Batch, error) {
 	from := r.batch * d.cfg.BatchSize
 	b := &r.slot.full
 	if d.n-from < len(b.Labels) {
@@ -281,24 +319,28 @@ func (d *dealer) deal(r request) *Batch {
 		if r.order != nil {
 			index = r.order[index]
 		}
-		label := d.sample(r, b, i, index)
-		if label < 0 || label >= classes {
-			panic(fmt.Sprintf("data: sample %d of the data set has the label %d: want one in [0, %d)", index, label, classes))
+		d.at = index
+		label, err := d.sample(r, b, i, index)
+		if err == nil && (label < 0 || label >= classes) {
+			err = fmt.Errorf("the label is %d: want one from 0 to %d", label, classes-1)
+		}
+		if err != nil {
+			return nil, &SampleError{index, err}
 		}
 		b.Labels[i] = label
 	}
 	if d.bytes != nil {
 		d.cfg.Engine.Lookup(b.X.F16(), &d.table, r.slot.raw[:len(b.Labels)]...)
 	}
-	return b
+	return b, nil
 }
 
-// sample makes a sample of the data set row i of the batch, or notes where it is to
-// be translated, and returns its label.
-func (d *dealer) sample(r request, b *Batch, i, index int) (label int) {
+// sample puts a sample of the data set into row i of the batch, or notes its bytes for
+// the translation of the whole batch, and returns its label.
+func (d *dealer) sample(r request, b *Batch, i, index int) (label int, err error) {
 	if d.bytes != nil && d.random == nil {
-		r.slot.raw[i], label = d.bytes.Raw(index)
-		return label
+		r.slot.raw[i], label, err = d.bytes.Raw(index)
+		return label, err
 	}
 	features := d.ds.Features()
 	row := r.slot.row
@@ -308,20 +350,22 @@ func (d *dealer) sample(r request, b *Batch, i, index int) (label int) {
 	if d.random != nil {
 		raw := r.slot.drawn[i*features : (i+1)*features]
 		d.pcg.Seed(d.cfg.Seed^(streamDraw+uint64(r.epoch)), uint64(index))
-		label = d.random.Draw(raw, index, d.pcg.Uint64())
+		if label, err = d.random.Draw(raw, index, d.pcg.Uint64()); err != nil {
+			return 0, err
+		}
 		if d.bytes != nil {
 			r.slot.raw[i] = raw
-			return label
+			return label, nil
 		}
 		values := d.random.Values()
 		for j, v := range raw {
 			row[j] = values[v]
 		}
-	} else {
-		label = d.ds.Sample(row, index)
+	} else if label, err = d.ds.Sample(row, index); err != nil {
+		return 0, err
 	}
 	if d.cfg.DType == tensor.F16 {
 		fp16.Narrow(b.X.F16()[i*features:(i+1)*features], row)
 	}
-	return label
+	return label, nil
 }

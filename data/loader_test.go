@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,9 +25,9 @@ func (c counter) Len() int      { return int(c) }
 func (c counter) Features() int { return 2 }
 func (c counter) Classes() int  { return 7 }
 
-func (c counter) Sample(dst []float32, i int) int {
+func (c counter) Sample(dst []float32, i int) (int, error) {
 	dst[0], dst[1] = float32(i), float32(i)+1.0/3
-	return i % 7
+	return i % 7, nil
 }
 
 func newLoader(t testing.TB, ds data.Dataset, cfg data.LoaderConfig) *data.Loader {
@@ -209,10 +211,10 @@ func TestLoaderSeekErrors(t *testing.T) {
 // shape is a Dataset of given sizes.
 type shape struct{ n, features, classes, label int }
 
-func (s shape) Len() int                      { return s.n }
-func (s shape) Features() int                 { return s.features }
-func (s shape) Classes() int                  { return s.classes }
-func (s shape) Sample(_ []float32, _ int) int { return s.label }
+func (s shape) Len() int                               { return s.n }
+func (s shape) Features() int                          { return s.features }
+func (s shape) Classes() int                           { return s.classes }
+func (s shape) Sample(_ []float32, _ int) (int, error) { return s.label, nil }
 
 func TestNewLoaderErrors(t *testing.T) {
 	good := data.LoaderConfig{BatchSize: 1, DType: tensor.F16}
@@ -237,17 +239,20 @@ func TestNewLoaderErrors(t *testing.T) {
 	}
 }
 
-func TestLoaderPanicsForALabelOutOfRange(t *testing.T) {
+func TestLoaderRefusesALabelOutOfRange(t *testing.T) {
 	for _, label := range []int{-1, 3} {
 		l := newLoader(t, shape{1, 1, 3, label}, data.LoaderConfig{BatchSize: 1, DType: tensor.F16})
-		mustPanic(t, fmt.Sprint("label ", label), func() { l.Next() })
+		_, ok := l.Next()
+		if want := fmt.Sprintf("data: sample 0: the label is %d: want one from 0 to 2", label); ok || l.Err() == nil || l.Err().Error() != want {
+			t.Errorf("label %d: a batch: %v, error %v, want %s", label, ok, l.Err(), want)
+		}
 	}
 }
 
 // A training step allocates nothing, and neither does what feeds it: a whole
 // epoch with its shuffle, its full batches and its short one.
 func TestLoaderAllocatesNothing(t *testing.T) {
-	im := &data.Images{N: 100, H: 8, W: 8, Classes: 1, Pixels: make([]byte, 6400), Labels: make([]byte, 100)}
+	im := &data.Images{N: 100, H: 8, W: 8, Classes: 1, Pixels: make([]byte, 6400), Labels: make([]int32, 100)}
 	train, _, err := data.Split(im.Standardized(0, 1), 10, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -269,12 +274,12 @@ func TestLoaderAllocatesNothing(t *testing.T) {
 // An engine translates bytes to the same batches, allocating nothing.
 func TestLoaderOfBytes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	im := &data.Images{N: 100, H: 3, W: 5, Classes: 7, Pixels: make([]byte, 1500), Labels: make([]byte, 100)}
+	im := &data.Images{N: 100, H: 3, W: 5, Classes: 7, Pixels: make([]byte, 1500), Labels: make([]int32, 100)}
 	for i := range im.Pixels {
 		im.Pixels[i] = byte(rng.IntN(256))
 	}
 	for i := range im.Labels {
-		im.Labels[i] = byte(i % 7)
+		im.Labels[i] = int32(i % 7)
 	}
 	train, _, err := data.Split(im.Standardized(0.3, 0.2), 10, 1)
 	if err != nil {
@@ -317,10 +322,17 @@ func TestLoaderAhead(t *testing.T) {
 			cfg := data.LoaderConfig{BatchSize: 3, DType: dtype, Shuffle: shuffle, Seed: 5}
 			plain := newLoader(t, counter(10), cfg)
 			cfg.Ahead = true
-			ahead := newLoader(t, counter(10), cfg)
+			ds := &counted{counter: 10}
+			ahead := newLoader(t, ds, cfg)
+			size := func() int64 { // of the batch that Next returns next
+				_, batch := ahead.Position()
+				return int64(max(min(3, 10-3*batch), 0))
+			}
 			compare := func() {
 				t.Helper()
+				making := size() // after Seek, the first one is made by Next itself
 				for {
+					ds.made.Store(0)
 					want, more := plain.Next()
 					got, ok := ahead.Next()
 					if ok != more {
@@ -329,7 +341,10 @@ func TestLoaderAhead(t *testing.T) {
 					if !more {
 						return
 					}
-					time.Sleep(time.Millisecond) // in which the next one is made
+					for making += size(); ds.made.Load() < making; { // until the next one is made
+						runtime.Gosched()
+					}
+					making = 0
 					x, y := got.X.Matrix(), want.X.Matrix()
 					if !slices.Equal(got.Labels, want.Labels) || !slices.Equal(x.F16, y.F16) || !slices.Equal(x.F32, y.F32) {
 						t.Fatalf("%v, shuffled %v: the batch of %v differs", dtype, shuffle, want.Labels)
@@ -358,41 +373,167 @@ func TestLoaderAhead(t *testing.T) {
 	}
 }
 
-// What a data set panics with, its loader does when the batch is asked for.
-func TestLoaderAheadPanics(t *testing.T) {
-	l := newLoader(t, lateFault(4), data.LoaderConfig{BatchSize: 2, DType: tensor.F16, Ahead: true})
-	if _, ok := l.Next(); !ok {
-		t.Fatal("no first batch")
-	}
-	for range 2 {
-		mustPanic(t, "label 99", func() { l.Next() })
-	}
+// counted is a counter that counts the samples that it is asked for.
+type counted struct {
+	counter
+	made atomic.Int64
 }
 
-// lateFault is a counter whose third sample has a label out of range.
-type lateFault int
-
-func (n lateFault) Len() int      { return int(n) }
-func (n lateFault) Features() int { return 1 }
-func (n lateFault) Classes() int  { return 7 }
-func (n lateFault) Sample(_ []float32, i int) int {
-	if i == 2 {
-		return 99
-	}
-	return i
+func (c *counted) Sample(dst []float32, i int) (int, error) {
+	defer c.made.Add(1)
+	return c.counter.Sample(dst, i)
 }
 
-// The goroutine of one that nobody holds any more ends.
-func TestLoaderAheadEnds(t *testing.T) {
-	before := runtime.NumGoroutine()
-	for range 20 {
-		newLoader(t, counter(10), data.LoaderConfig{BatchSize: 3, DType: tensor.F16, Ahead: true}).Next()
-	}
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+// faulty is a counter that fails at some samples.
+type faulty struct {
+	counter
+	at   map[int]bool
+	fail func() error
+}
+
+func (f faulty) Sample(dst []float32, i int) (int, error) {
+	if f.at[i] {
+		if err := f.fail(); err != nil {
+			return 0, err
 		}
+	}
+	return f.counter.Sample(dst, i)
+}
+
+// faultyBytes is the same as Bytes, and Random.
+type faultyBytes struct{ faulty }
+
+func (f faultyBytes) Raw(i int) ([]byte, int, error) {
+	label, err := f.Sample(make([]float32, 2), i)
+	return []byte{byte(i), 0}, label, err
+}
+
+func (f faultyBytes) Draw(dst []byte, i int, _ uint64) (int, error) {
+	raw, label, err := f.Raw(i)
+	copy(dst, raw)
+	return label, err
+}
+
+func (faultyBytes) Values() *[256]float32 { return new([256]float32) }
+
+// An error of the data set ends the epoch where it happens, whichever way the batches
+// are made, and another Seek goes on from there.
+func TestLoaderReportsErrors(t *testing.T) {
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("the disk is on fire")
+	for _, ahead := range []bool{false, true} {
+		for _, shuffle := range []bool{false, true} { // with bytes, from Raw and from Draw
+			for _, bytes := range []bool{false, true} {
+				f := faulty{counter(10), map[int]bool{5: true}, func() error { return broken }}
+				var ds data.Dataset = f
+				cfg := data.LoaderConfig{BatchSize: 2, DType: tensor.F16, Shuffle: shuffle, Seed: 1, Ahead: ahead}
+				if bytes {
+					ds, cfg.Engine = faultyBytes{f}, engine
+				}
+				l := newLoader(t, ds, cfg)
+				first := 0 // the batch that has sample 5
+				if shuffle {
+					first = slices.Index(epochOf10(t), 5) / 2
+				} else {
+					first = 2
+				}
+				for range 2 {
+					n := 0
+					for _, ok := l.Next(); ok; _, ok = l.Next() {
+						n++
+					}
+					var sample *data.SampleError
+					if n != first || !errors.Is(l.Err(), broken) || !errors.As(l.Err(), &sample) || sample.Index != 5 {
+						t.Fatalf("ahead %v, shuffled %v, bytes %v: %d batches before the error %v, want %d", ahead, shuffle, bytes, n, l.Err(), first)
+					}
+					if _, ok := l.Next(); ok || l.Err() == nil {
+						t.Fatal("it goes on after an error")
+					}
+					if epoch, batch := l.Position(); epoch != 0 || batch != first {
+						t.Fatalf("position %d, %d after an error in batch %d", epoch, batch, first)
+					}
+					if err := l.Seek(0, 0); err != nil || l.Err() != nil {
+						t.Fatalf("errors %v and %v after Seek", err, l.Err())
+					}
+				}
+				delete(f.at, 5)
+				for _, ok := l.Next(); ok; _, ok = l.Next() {
+				}
+				if _, batch := l.Position(); batch != 5 || l.Err() != nil {
+					t.Fatalf("without the fault it ends after batch %d with %v", batch, l.Err())
+				}
+			}
+		}
+	}
+}
+
+// epochOf10 is the order of the first epoch of ten samples with seed 1.
+func epochOf10(t *testing.T) []int {
+	return slices.Concat(rest(t, newLoader(t, counter(10), data.LoaderConfig{BatchSize: 2, DType: tensor.F32, Shuffle: true, Seed: 1}), tensor.F32)...)
+}
+
+// A panic of the data set reaches the caller with its value, also from the goroutine
+// that is ahead.
+func TestLoaderPanics(t *testing.T) {
+	type fault struct{}
+	for _, ahead := range []bool{false, true} {
+		ds := faulty{counter(4), map[int]bool{2: true}, func() error { panic(fault{}) }}
+		l := newLoader(t, ds, data.LoaderConfig{BatchSize: 2, DType: tensor.F16, Ahead: ahead})
+		if _, ok := l.Next(); !ok {
+			t.Fatal("no first batch")
+		}
+		for range 2 {
+			func() {
+				defer func() {
+					if r := recover(); r != any(fault{}) {
+						t.Errorf("ahead %v: panics with %v", ahead, r)
+					}
+				}()
+				l.Next()
+				t.Error("no panic")
+			}()
+		}
+	}
+}
+
+// A data set that ends the goroutine of the loader is an error, and the loader lives on.
+func TestLoaderSurvivesGoexit(t *testing.T) {
+	ds := faulty{counter(6), map[int]bool{3: true}, func() error { runtime.Goexit(); return nil }}
+	l := newLoader(t, ds, data.LoaderConfig{BatchSize: 2, DType: tensor.F16, Ahead: true})
+	l.Next()
+	_, ok := l.Next()
+	var sample *data.SampleError
+	if ok || !errors.As(l.Err(), &sample) || sample.Index != 3 || !strings.Contains(l.Err().Error(), "runtime.Goexit") {
+		t.Fatalf("a batch: %v, error %v", ok, l.Err())
+	}
+	delete(ds.at, 3)
+	if err := l.Seek(0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := rest(t, l, tensor.F16); len(got) != 3 || l.Err() != nil {
+		t.Errorf("afterwards %d batches, error %v", len(got), l.Err())
+	}
+}
+
+// The goroutine of a loader that nobody holds any more ends, and lets go of its data.
+func TestLoaderAheadEnds(t *testing.T) {
+	const loaders = 20
+	freed := make(chan struct{}, loaders)
+	for range loaders {
+		ds := &faulty{counter: 10}
+		runtime.AddCleanup(ds, func(freed chan struct{}) { freed <- struct{}{} }, freed)
+		newLoader(t, ds, data.LoaderConfig{BatchSize: 3, DType: tensor.F16, Ahead: true}).Next()
+	}
+	for n := 0; n < loaders; {
 		runtime.GC()
+		select {
+		case <-freed:
+			n++
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 
@@ -400,7 +541,9 @@ func samplesOf(ds data.Dataset) []int {
 	samples := make([]int, ds.Len())
 	for i := range samples {
 		x := make([]float32, ds.Features())
-		ds.Sample(x, i)
+		if _, err := ds.Sample(x, i); err != nil {
+			panic(err)
+		}
 		samples[i] = int(x[0])
 	}
 	return samples
@@ -416,8 +559,8 @@ func TestSubset(t *testing.T) {
 	if ds.Features() != 2 || ds.Classes() != 7 {
 		t.Errorf("%d features and %d classes, want those of the data set", ds.Features(), ds.Classes())
 	}
-	if label := ds.Sample(make([]float32, 2), 3); label != 2 {
-		t.Errorf("label %d, want 2", label)
+	if label, err := ds.Sample(make([]float32, 2), 3); label != 2 || err != nil {
+		t.Errorf("label %d, error %v, want 2", label, err)
 	}
 	if got := samplesOf(data.Subset(ds, []int{3, 2})); !slices.Equal(got, []int{9, 5}) {
 		t.Errorf("subset of a subset: samples %v", got)

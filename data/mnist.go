@@ -6,14 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
-// MNIST is the two parts of MNIST or of a data set in its form: 10 classes of
-// images, of one size in both parts.
+// MNIST is the two parts of MNIST or of a data set in its form: labelled images, of one
+// size and of the same classes in both parts.
 type MNIST struct {
 	Train, Test *Images
 }
@@ -21,30 +21,35 @@ type MNIST struct {
 // Source says where [LoadMNIST] finds its files. The zero Source needs no
 // preparation: it looks into the user's cache and fills it where necessary.
 type Source struct {
-	// Dir, unless empty, is a folder with the four files, and then the only
-	// place that is looked at. Each file may be gzipped or not, with or without
-	// ".gz" in its name, and may be called train-images-idx3-ubyte or
-	// train-images.idx3-ubyte, as both are in circulation; where several are
-	// there, a name without ".gz" comes first, and the dash before the dot. Any
-	// data set in this form will do, such as Fashion-MNIST.
+	// Dir, unless empty, is a folder with the four files, and the only place to look.
+	// Each file may be gzipped or not, with or without ".gz" in its name, and called
+	// train-images-idx3-ubyte or train-images.idx3-ubyte, as both are in circulation.
+	// Of several, a name without ".gz" comes first, and the dash before the dot. Any
+	// data set in this form will do, such as Fashion-MNIST. Images are of uint8, labels
+	// of any integer type of IDX.
 	Dir string
 
-	// CacheDir is the folder for what was fetched. Empty means the value of
+	// Classes is the number of classes of the files in Dir: labels are below it. 0
+	// means the largest label of the training images plus 1. Labels from 10 on then
+	// need images of at least half of the classes, because a single damaged label
+	// would make a network of thousands of outputs.
+	Classes int
+
+	// CacheDir is the folder for fetched files. Empty means the value of
 	// HALFGRAD_CACHE or, where that is unset, the folder "halfgrad" in
 	// os.UserCacheDir. MNIST takes 12 MB in its subfolder "mnist".
 	CacheDir string
 
-	// Offline stays off the network: what neither the cache nor Go's module
-	// cache has is not available.
+	// Offline stays off the network: only the cache and Go's module cache are searched.
 	Offline bool
 
-	// Progress, unless nil, is told what is being fetched. It is called by the
-	// goroutine that called LoadMNIST.
+	// Progress, unless nil, hears what is being fetched. The goroutine that called
+	// LoadMNIST calls it.
 	Progress func(Progress)
 
 	// For tests; the zero values mean the real things.
-	mirrors []string // instead of defaultMirrors
-	stall   time.Duration
+	mirrors []string     // instead of defaultMirrors
+	client  *http.Client // instead of http.DefaultClient
 }
 
 // Progress is one report of a fetch in progress.
@@ -101,7 +106,7 @@ var mnistFiles = [...]mnistFile{
 // ctx gives an error that matches ctx's.
 func LoadMNIST(ctx context.Context, src Source) (*MNIST, error) {
 	if src.Dir != "" {
-		return loadFolder(src.Dir)
+		return loadFolder(src.Dir, src.Classes)
 	}
 	files, err := src.published(ctx)
 	if err != nil {
@@ -116,11 +121,11 @@ func LoadMNIST(ctx context.Context, src Source) (*MNIST, error) {
 			return nil, err
 		}
 	}
-	return assemble(arrays, names)
+	return assemble(arrays, names, 10)
 }
 
 // loadFolder loads the files in dir, whatever they hold.
-func loadFolder(dir string) (*MNIST, error) {
+func loadFolder(dir string, classes int) (*MNIST, error) {
 	var arrays [len(mnistFiles)]*IDX
 	var names [len(mnistFiles)]string
 	for i, f := range mnistFiles {
@@ -134,7 +139,7 @@ func loadFolder(dir string) (*MNIST, error) {
 			return nil, err
 		}
 	}
-	return assemble(arrays, names)
+	return assemble(arrays, names, classes)
 }
 
 // findFile returns the path of a file of MNIST in dir, by any of its names.
@@ -157,14 +162,19 @@ func findFile(dir, published string) (string, error) {
 	return "", fmt.Errorf("data: no file %s in the folder %s (nor %s, nor either with .gz): %w", dash, dir, dot, fs.ErrNotExist)
 }
 
-// assemble makes the two parts of a data set of its four arrays.
-func assemble(arrays [len(mnistFiles)]*IDX, names [len(mnistFiles)]string) (*MNIST, error) {
-	const classes = 10
+// assemble makes the two parts of a data set of its four arrays. If classes is 0, the
+// training labels tell their number.
+func assemble(arrays [len(mnistFiles)]*IDX, names [len(mnistFiles)]string, classes int) (*MNIST, error) {
 	train, err := NewImages(arrays[trainImages], names[trainImages], arrays[trainLabels], names[trainLabels], classes)
 	if err != nil {
 		return nil, err
 	}
-	test, err := NewImages(arrays[testImages], names[testImages], arrays[testLabels], names[testLabels], classes)
+	if classes == 0 {
+		if err := checkSparse(train, names[trainLabels]); err != nil {
+			return nil, err
+		}
+	}
+	test, err := NewImages(arrays[testImages], names[testImages], arrays[testLabels], names[testLabels], train.Classes)
 	if err != nil {
 		return nil, err
 	}
@@ -173,4 +183,28 @@ func assemble(arrays [len(mnistFiles)]*IDX, names [len(mnistFiles)]string) (*MNI
 			Want: fmt.Sprintf("%d×%d as in %s", train.H, train.W, names[trainImages])}
 	}
 	return &MNIST{Train: train, Test: test}, nil
+}
+
+// checkSparse returns an error if the labels of a training set tell of more than ten
+// classes and most of these have no image.
+func checkSparse(train *Images, name string) error {
+	if train.Classes <= 10 {
+		return nil
+	}
+	present := make([]bool, train.Classes)
+	count, last := 0, 0 // where the largest label is
+	for i, label := range train.Labels {
+		if !present[label] {
+			present[label] = true
+			count++
+		}
+		if int(label) == train.Classes-1 {
+			last = i
+		}
+	}
+	if 2*count >= train.Classes {
+		return nil
+	}
+	return &FormatError{File: name, Found: fmt.Sprintf("the label %d at index %d, but images of only %d classes", train.Classes-1, last, count),
+		Want: "images of at least half of the classes, or --classes"}
 }

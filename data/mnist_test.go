@@ -15,7 +15,7 @@ func TestMNIST(t *testing.T) {
 	if mnist.Train.N != 60000 || mnist.Test.N != 10000 || mnist.Train.H != 28 || mnist.Train.W != 28 {
 		t.Fatalf("%d and %d images of %d×%d", mnist.Train.N, mnist.Test.N, mnist.Train.H, mnist.Train.W)
 	}
-	histogram := func(labels []byte) []int {
+	histogram := func(labels []int32) []int {
 		counts := make([]int, 10)
 		for _, label := range labels {
 			counts[label]++
@@ -28,10 +28,10 @@ func TestMNIST(t *testing.T) {
 	if got, want := histogram(mnist.Test.Labels), []int{980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009}; !slices.Equal(got, want) {
 		t.Errorf("test images per digit: %v, want %v", got, want)
 	}
-	if got, want := mnist.Train.Labels[:10], []byte{5, 0, 4, 1, 9, 2, 1, 3, 1, 4}; !slices.Equal(got, want) {
+	if got, want := mnist.Train.Labels[:10], []int32{5, 0, 4, 1, 9, 2, 1, 3, 1, 4}; !slices.Equal(got, want) {
 		t.Errorf("the first labels are %v, want %v", got, want)
 	}
-	if got, want := mnist.Test.Labels[:10], []byte{7, 2, 1, 0, 4, 1, 4, 9, 5, 9}; !slices.Equal(got, want) {
+	if got, want := mnist.Test.Labels[:10], []int32{7, 2, 1, 0, 4, 1, 4, 9, 5, 9}; !slices.Equal(got, want) {
 		t.Errorf("the first test labels are %v, want %v", got, want)
 	}
 	mean, std := mnist.Train.MeanStd()

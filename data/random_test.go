@@ -14,9 +14,9 @@ import (
 
 // numbered returns images of 3×4 of which pixel j of image i is 16·i + j + 1.
 func numbered(n int) *data.Images {
-	im := &data.Images{N: n, H: 3, W: 4, Classes: n, Labels: make([]byte, n)}
+	im := &data.Images{N: n, H: 3, W: 4, Classes: n, Labels: make([]int32, n)}
 	for i := range n {
-		im.Labels[i] = byte(i)
+		im.Labels[i] = int32(i)
 		for j := range 12 {
 			im.Pixels = append(im.Pixels, byte(16*i+j+1))
 		}
@@ -44,8 +44,8 @@ func TestShift(t *testing.T) {
 		n := 2*by + 1
 		for r := range n * n {
 			dst := slices.Repeat([]byte{99}, 12)
-			if label := ds.Draw(dst, 1, uint64(r)); label != 1 {
-				t.Errorf("label %d", label)
+			if label, err := ds.Draw(dst, 1, uint64(r)); label != 1 || err != nil {
+				t.Errorf("label %d, error %v", label, err)
 			}
 			if want := move(im.Pixels[12:24], 3, 4, r%n-by, r/n-by); !slices.Equal(dst, want) {
 				t.Errorf("by %d, draw %d: %v, want %v", by, r, dst, want)

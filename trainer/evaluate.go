@@ -95,7 +95,7 @@ type Prediction struct {
 
 // Evaluate runs the trainer's model over all of ds, in its precision, with the
 // averaged weights where Config.Average asks for them. The error is ctx's, or the
-// loader's if ds is empty.
+// loader's if ds is empty or fails.
 func (t *Trainer) Evaluate(ctx context.Context, ds data.Dataset) (m Metrics, err error) {
 	t.averaged(func() {
 		m, err = Evaluate(ctx, &nn.Context{Engine: t.cfg.Engine}, t.cfg.Model, t.cfg.Precision, ds)
@@ -107,7 +107,7 @@ func (t *Trainer) Evaluate(ctx context.Context, ds data.Dataset) (m Metrics, err
 const evalBatch = 500
 
 // Evaluate runs a model over all of ds, in order, in the given precision. The
-// error is ctx's, or the loader's if ds is empty. Each of observe is called with the
+// error is ctx's, or the loader's if ds is empty or fails. Each of observe is called with the
 // prediction for each sample, in order.
 func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision tensor.DType, ds data.Dataset, observe ...func(Prediction)) (Metrics, error) {
 	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: evalBatch, DType: precision, Engine: nc.Engine})
@@ -145,6 +145,9 @@ func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision ten
 		m.Samples += len(b.Labels)
 		m.Correct += correct
 		m.Loss += sum
+	}
+	if err := loader.Err(); err != nil {
+		return Metrics{}, fmt.Errorf("trainer: %w", err)
 	}
 	m.Loss /= float64(m.Samples)
 	return m, nil

@@ -141,7 +141,11 @@ func TestEvaluateAddsUp(t *testing.T) {
 	var indices, labels []int
 	for i := range 1203 {
 		indices = append(indices, i%test.Len())
-		labels = append(labels, test.Sample(make([]float32, test.Features()), i%test.Len()))
+		label, err := test.Sample(make([]float32, test.Features()), i%test.Len())
+		if err != nil {
+			t.Fatal(err)
+		}
+		labels = append(labels, label)
 	}
 	confusion := trainer.NewConfusion(10)
 	correct, loss, next := 0, 0.0, 0

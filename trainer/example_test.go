@@ -22,14 +22,14 @@ func (r rings) Len() int      { return r.side * r.side }
 func (r rings) Features() int { return 2 }
 func (r rings) Classes() int  { return 2 }
 
-func (r rings) Sample(dst []float32, i int) (label int) {
+func (r rings) Sample(dst []float32, i int) (label int, err error) {
 	x := 2*float32(i%r.side)/float32(r.side-1) - 1
 	y := 2*float32(i/r.side)/float32(r.side-1) - 1
 	dst[0], dst[1] = x, y
 	if x*x+y*y < 0.5 {
-		return 1
+		return 1, nil
 	}
-	return 0
+	return 0, nil
 }
 
 // All the parts of a run, put together by hand.

@@ -47,8 +47,8 @@ type EpochEvent struct {
 // stands: at the beginning or, after [Trainer.Restore], anywhere.
 //
 // If ctx is cancelled it stops after the step under way, in a state that can
-// be saved and continued from, and returns ctx's error. It returns the error
-// of [Trainer.Step] where the run cannot be saved.
+// be saved and continued from, and returns ctx's error. It returns the error of
+// [Trainer.Step] where the run cannot be saved, and the error of a data set that fails.
 func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 	p := &t.progress
 	if err := cfg.Train.Seek(p.Epoch, p.Batch); err != nil {
@@ -111,7 +111,10 @@ func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 func (t *Trainer) fitStep(cfg FitConfig) (StepEvent, error) {
 	e := StepEvent{Epoch: t.progress.Epoch + 1, Batches: cfg.Train.Batches()}
 	for n := 1; ; n++ {
-		b, _ := cfg.Train.Next()
+		b, ok := cfg.Train.Next()
+		if !ok { // in the middle of an epoch
+			return e, fmt.Errorf("trainer: %w", cfg.Train.Err())
+		}
 		e.Samples += len(b.Labels)
 		var err error
 		if n < cfg.Accumulate && t.progress.Batch+1 < e.Batches {

@@ -857,9 +857,9 @@ func (r rows) Classes() int {
 	return r.classes
 }
 
-func (r rows) Sample(dst []float32, i int) int {
+func (r rows) Sample(dst []float32, i int) (int, error) {
 	copy(dst, r.values[i])
-	return r.labels[i]
+	return r.labels[i], nil
 }
 
 // With an identity for a model the logits are the samples themselves.

@@ -80,7 +80,10 @@ func publish(t *bench.Trainee, folder string) error {
 	n := t.Images.Len()
 	var pixels, labels []byte
 	for i := range n {
-		sample, label := t.Images.Raw(i)
+		sample, label, err := t.Images.Raw(i)
+		if err != nil {
+			return err
+		}
 		pixels, labels = append(pixels, sample...), append(labels, byte(label))
 	}
 	loader, err := data.NewLoader(indices(n), data.LoaderConfig{BatchSize: n, DType: tensor.F32, Shuffle: true})
@@ -111,10 +114,10 @@ func write(path string, content any) error {
 // indices is a data set of so many samples, the labels of which are their indices.
 type indices int
 
-func (n indices) Len() int                      { return int(n) }
-func (n indices) Features() int                 { return 1 }
-func (n indices) Classes() int                  { return int(n) }
-func (n indices) Sample(_ []float32, i int) int { return i }
+func (n indices) Len() int                               { return int(n) }
+func (n indices) Features() int                          { return 1 }
+func (n indices) Classes() int                           { return int(n) }
+func (n indices) Sample(_ []float32, i int) (int, error) { return i, nil }
 
 // firstScale is that of the loss: low enough for none of the first steps, whose outcome
 // counts, to be skipped. At the usual 65536 an image that is very wrong overflows.

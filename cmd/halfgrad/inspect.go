@@ -92,6 +92,9 @@ func inspect(t *trainer.Trainer, ds data.Dataset) ([]trainer.Statistic, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, _ := loader.Next()
+	b, ok := loader.Next()
+	if !ok {
+		return nil, loader.Err()
+	}
 	return t.Inspect(b)
 }

@@ -192,9 +192,11 @@ func loadPredictor(path string) (*predictor, error) {
 // predict returns the probability of each class for an image of height·width pixels:
 // the softmax of the network's outputs.
 func (p *predictor) predict(pixels []byte) ([]float32, error) {
-	image := data.Images{N: 1, H: p.height, W: p.width, Classes: 1, Pixels: pixels, Labels: []byte{0}}
+	image := data.Images{N: 1, H: p.height, W: p.width, Classes: 1, Pixels: pixels, Labels: []int32{0}}
 	row := make([]float32, len(pixels))
-	image.Standardized(p.Mean, p.Std).Sample(row, 0)
+	if _, err := image.Standardized(p.Mean, p.Std).Sample(row, 0); err != nil {
+		return nil, err
+	}
 	x := tensor.New(p.dtype(), 1, len(row))
 	x.Matrix().StoreRow(row, 0)
 	logits := p.model.Forward(&p.ctx, x)
