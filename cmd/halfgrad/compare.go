@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,6 +18,8 @@ type benchCompareCmd struct {
 	Reports []string `arg:"" help:"Reports that 'halfgrad bench' wrote, each FILE or NAME=FILE." placeholder:"FILE"`
 	HTML    string   `name:"html" help:"Write a page for a browser, too." placeholder:"FILE"`
 	JSON    bool     `help:"Print JSON and no table."`
+
+	Markdown string `help:"Fill the tables in this Markdown file, such as docs/performance.md, with the figures of the one report, and print no table." placeholder:"FILE"`
 }
 
 // Help is what --help tells besides the flags.
@@ -29,6 +32,7 @@ shown and compared with nothing.
   halfgrad bench --kernel all --out here.json
   halfgrad bench compare here.json
   halfgrad bench compare --html comparison.html x86=here.json arm=there.json
+  halfgrad bench compare --markdown docs/performance.md here.json
 
 The page holds all that it shows: it loads nothing, and runs no scripts.`
 }
@@ -48,6 +52,9 @@ func (c *benchCompareCmd) Run(e *env) error {
 	}
 	if err := c.checkHTML(inputs); err != nil {
 		return err
+	}
+	if c.Markdown != "" {
+		return c.fillMarkdown(e, inputs)
 	}
 	comparison, err := compare.New(inputs...)
 	if err != nil {
@@ -73,6 +80,33 @@ func (c *benchCompareCmd) Run(e *env) error {
 	if c.HTML != "" {
 		_, err = fmt.Fprintf(e.stdout, "wrote %s\n", c.HTML)
 	}
+	return err
+}
+
+// fillMarkdown fills the tables of a file.
+func (c *benchCompareCmd) fillMarkdown(e *env, inputs []compare.Input) error {
+	if len(inputs) != 1 || c.HTML != "" || c.JSON {
+		return usagef("--markdown %s: want one report, and neither --html nor --json", c.Markdown)
+	}
+	if info, err := os.Stat(c.Markdown); err != nil || !info.Mode().IsRegular() {
+		return usagef("--markdown %s: want a file whose tables are to be filled", c.Markdown)
+	}
+	text, err := os.ReadFile(c.Markdown)
+	if err != nil {
+		return usageError{err}
+	}
+	filled, err := compare.FillMarkdown(text, inputs[0].Report)
+	if err != nil {
+		return usagef("--markdown %s: %w", c.Markdown, err)
+	}
+	if bytes.Equal(filled, text) {
+		_, err = fmt.Fprintf(e.stdout, "%s has the report's figures\n", c.Markdown)
+		return err
+	}
+	if err := maybe.WriteFile(c.Markdown, filled, 0o644); err != nil {
+		return fmt.Errorf("bench compare: %w", err)
+	}
+	_, err = fmt.Fprintf(e.stdout, "wrote %s\n", c.Markdown)
 	return err
 }
 

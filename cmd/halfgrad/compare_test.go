@@ -127,3 +127,37 @@ func TestBenchCompareUsage(t *testing.T) {
 		t.Errorf("the report was overwritten (%v)", err)
 	}
 }
+
+// The tables of a page are filled, and nothing of it is touched where they cannot be.
+func TestBenchCompareMarkdown(t *testing.T) {
+	a, b := tinyReports(t, t.TempDir())
+	page := filepath.Join(t.TempDir(), "page.md")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(page, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("# Speed\n<!-- figures: products -->\nold\n<!-- end -->\n")
+	if r := succeed(t, "bench", "compare", a, "--markdown", page); r.lastLine() != "wrote "+page {
+		t.Errorf("the last line is %q", r.lastLine())
+	}
+	text, err := os.ReadFile(page)
+	if err != nil || !strings.HasPrefix(string(text), "# Speed\n<!-- figures: products -->\n| M×N×K |") || !strings.HasSuffix(string(text), "|\n<!-- end -->\n") {
+		t.Errorf("%v, the page is\n%s", err, text)
+	}
+	if r := succeed(t, "bench", "compare", a, "--markdown", page); r.lastLine() != page+" has the report's figures" {
+		t.Errorf("the second time: %q", r.lastLine())
+	}
+	write("no tables")
+	for want, args := range map[string][]string{
+		"want one report":          {a, b, "--markdown", page},
+		"want a file whose tables": {a, "--markdown", t.TempDir()},
+		"no tables to fill":        {a, "--markdown", page},
+	} {
+		r := command(t, append([]string{"bench", "compare"}, args...)...)
+		if r.code != exitUsage || !strings.Contains(r.stderr, want) {
+			t.Errorf("%q: exit code %d, %s", want, r.code, r.stderr)
+		}
+	}
+}

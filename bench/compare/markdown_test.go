@@ -1,18 +1,17 @@
-package main
+package compare
 
 import (
 	"bytes"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/halfgrad/halfgrad/bench/report"
 )
 
-// machine returns a report of a machine with a peak of 100 GFLOPS that takes times as
+// vax returns a report of a machine with a peak of 100 GFLOPS that takes times as
 // long as another for everything.
-func machine(times float64) *report.Report {
+func vax(times float64) *report.Report {
 	r := &report.Report{Machine: report.Machine{OS: "plan9", Arch: "mips", CPU: "VAX", Kernels: []string{"fast", "generic"}}}
 	add := func(name report.Name, work, ns float64, run int) {
 		b := report.Benchmark{Name: name, Unit: report.Nanoseconds, Work: &report.Work{Amount: work, Unit: report.FLOP}, Run: run}
@@ -34,8 +33,8 @@ func machine(times float64) *report.Report {
 
 func TestTables(t *testing.T) {
 	all := map[string]string{}
-	for _, table := range tables(machine(1)) {
-		all[table.name] = table.markdown()
+	for _, table := range markdownTables(vax(1)) {
+		all[table.name] = table.String()
 	}
 	for name, lines := range map[string][]string{
 		"products":   {"| M×N×K | fp16, one core |", "|---|---|", "| 512×512×512 | 80.0 (80 %) |", "| 2048×2048×2048 | – |"},
@@ -53,53 +52,46 @@ func TestTables(t *testing.T) {
 	}
 }
 
-func TestFill(t *testing.T) {
-	list := []table{{name: "a", head: []string{"x", "y"}, rows: []row{{"1", []cell{{text: "2"}}}}}}
-	text := "before\n<!-- figures: a -->\nold\n<!-- end -->\nafter <!-- end -->\n"
-	want := "before\n<!-- figures: a -->\n| x | y |\n|---|---|\n| 1 | 2 |\n<!-- end -->\nafter <!-- end -->\n"
-	for range 2 { // the second changes nothing
-		got, err := fill([]byte(text), list)
+func TestFillMarkdown(t *testing.T) {
+	text := "before\n<!-- figures: transposes -->\nold\n<!-- end -->\nafter <!-- end -->\n"
+	want := "before\n<!-- figures: transposes -->\n| M×N×K | A·B |\n|---|---|\n| 128×256×784 | – |\n| 512×512×512 | 80.0 (80 %) |\n| 512×768×3072 | – |\n<!-- end -->\nafter <!-- end -->\n"
+	for range 2 { // the second time changes nothing
+		got, err := FillMarkdown([]byte(text), vax(1))
 		if err != nil || string(got) != want {
 			t.Errorf("%s, %v; want %s", got, err, want)
 		}
 		text = string(got)
 	}
-	for _, bad := range []string{"", "<!-- figures: a -->\n", "<!-- end -->", text + text} {
-		if _, err := fill([]byte(bad), list); err == nil {
-			t.Errorf("no error for %q", bad)
+	for bad, complaint := range map[string]string{
+		"": "no tables to fill", "<!-- end -->": "no tables to fill",
+		"<!-- figures: products -->\n":              "further down",
+		"<!-- figures: products":                    "want a name",
+		"<!-- figures: a -->\n<!-- end -->":         `no table "a"`,
+		text + text:                                 `two tables "transposes"`,
+		"<!-- figures: products -->\nlost\n" + text: "further down",
+	} {
+		if _, err := FillMarkdown([]byte(bad), vax(1)); err == nil || !strings.Contains(err.Error(), complaint) {
+			t.Errorf("%q: error %v does not say %q", bad, err, complaint)
 		}
 	}
 }
 
-func TestDifferences(t *testing.T) {
-	slower := differences(machine(1), machine(1.25))
-	for _, line := range []string{"80.0 (80 %) → 64.0 (64 %)     -20.0 %", "2.00 → 2.00             +0.0 %", "committed: VAX, plan9/mips"} {
-		if !strings.Contains(slower, line) {
-			t.Errorf("no %q in\n%s", line, slower)
-		}
-	}
-	less := machine(1)
-	less.Benchmarks = less.Benchmarks[:1]
-	if text := differences(machine(1), less); !strings.Contains(text, "2.00 → not measured") {
-		t.Errorf("what was not measured is not told of:\n%s", text)
-	}
-}
-
-// The README has the figures of the committed report, and says how to get them.
-func TestReadme(t *testing.T) {
-	r, err := report.Read(filepath.Join(root(), committed))
+// docs/performance.md has the figures of the committed report.
+func TestPerformancePage(t *testing.T) {
+	const page, committed = "../../docs/performance.md", "../reports/linux-amd64-zen4.json"
+	r, err := report.Read(committed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(root(), "docs", "performance.md"))
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	written, err := fill(text, tables(r))
+	written, err := FillMarkdown(text, r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(text, written) {
-		t.Error("docs/performance.md does not have the figures of the report: go run ./bench/figures readme")
+		t.Errorf("%s does not have the figures of %s: halfgrad bench compare --markdown %[1]s %[2]s", page, committed)
 	}
 }
