@@ -16,7 +16,7 @@ import (
 )
 
 type evalCmd struct {
-	Checkpoint string `required:"" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
+	Checkpoint string `default:"halfgrad-run" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
 	dataFlags
 	Threads int    `help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`

@@ -15,7 +15,7 @@ import (
 )
 
 type exportCmd struct {
-	Checkpoint string `required:"" help:"Checkpoint that halfgrad train or import wrote, or its folder." placeholder:"FILE"`
+	Checkpoint string `default:"halfgrad-run" help:"Checkpoint that halfgrad train or import wrote, or its folder." placeholder:"FILE"`
 	Format     string `required:"" help:"safetensors: a state dict of PyTorch's torch.nn.Sequential. onnx: a model for inference, of pixels from 0 to 1." placeholder:"safetensors|onnx"`
 	DType      string `name:"dtype" help:"fp32 or fp16. Without it, fp32 for safetensors, with which nothing is lost, and the precision of the run for onnx, which then computes what halfgrad does." placeholder:"fp16|fp32"`
 	Out        string `help:"The file to write; one that is there is replaced. Without it, model.safetensors or model.onnx beside the checkpoint." placeholder:"FILE"`

@@ -7,14 +7,13 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
-	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/tensor"
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
 type inspectCmd struct {
-	Checkpoint string `required:"" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
+	Checkpoint string `default:"halfgrad-run" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
 	dataFlags
 	Threads int    `help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
@@ -31,7 +30,7 @@ than 11 bits) or to an infinity, at the checkpoint's loss scale and with none. I
 func (c *inspectCmd) Run(ctx context.Context, e *env) error {
 	path := checkpointPath(c.Checkpoint)
 	s := &session{trainCmd: &trainCmd{Resume: true, Out: filepath.Dir(path), dataFlags: c.dataFlags}, env: e}
-	saved, err := checkpoint.Read(path)
+	saved, err := readCheckpoint(path)
 	if err == nil {
 		s.settings, err = loadSettings(path, saved)
 	}

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -47,6 +49,8 @@ const (
 )
 
 type cli struct {
+	Version kong.VersionFlag `help:"Print the version and the commit, and exit."`
+
 	Train   trainCmd   `cmd:"" help:"Train a network on MNIST or a data set in its form."`
 	Eval    evalCmd    `cmd:"" help:"Evaluate a checkpoint on the test images."`
 	Predict predictCmd `cmd:"" help:"Tell which digits pictures show."`
@@ -57,6 +61,9 @@ type cli struct {
 	Info    infoCmd    `cmd:"" help:"Show the machine: features, kernels, caches."`
 	Bench   benchCmd   `cmd:"" help:"Measure speed, as a share of the machine's own limit."`
 	Verify  verifyCmd  `cmd:"" help:"Tell whether this machine computes the same bits as others."`
+
+	Completion  completionCmd `cmd:"" help:"Print a script with which bash, zsh or fish completes commands and flags."`
+	VersionLine versionCmd    `cmd:"" name:"version" help:"Print the version and the commit."`
 }
 
 // env is what a command may use of the world.
@@ -106,18 +113,25 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 		kong.Name("halfgrad"), kong.Description(description), kong.Writers(e.stdout, e.stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.WithHyphenPrefixedParameters(true), // so that --hidden -1 reaches the check of --hidden
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: defaultColumns}),
 		kong.ValueFormatter(func(v *kong.Value) string {
 			if v.HasDefault {
 				return strings.TrimSuffix(v.Help, ".") + " (default " + v.Default + ")."
 			}
 			return v.Help
 		}),
-		kong.Vars{"recipes": recipeNames()},
+		kong.Vars{"recipes": recipeNames(), "version": version()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
 		panic(err) // the declaration of the commands is wrong
+	}
+	if len(args) > 0 && args[0] == completeCommand {
+		complete(e.stdout, parser.Model, args[1:])
+		return exitOK
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
@@ -132,6 +146,10 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	out := &output{w: e.stdout, columns: e.wrap}
 	e.stdout = out
 	err = parsed.Run(e)
+	var told *interruptedError
+	if errors.Is(err, context.Canceled) && !errors.As(err, &told) {
+		err = &interruptedError{cause: err, text: parsed.Selected().FullPath() + " was interrupted"}
+	}
 	return fail(e, errors.Join(err, out.finish()))
 }
 
@@ -141,13 +159,24 @@ func fail(e *env, err error) int {
 		return exitOK
 	}
 	// One line, whatever the error: several reasons are put side by side.
-	e.tell("halfgrad: error: " + strings.ReplaceAll(err.Error(), "\n", "; "))
-	var usage usageError
-	switch {
-	case errors.Is(err, context.Canceled):
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	if errors.Is(err, context.Canceled) {
+		e.tell("halfgrad: " + text)
 		return exitInterrupted
-	case errors.As(err, &usage):
+	}
+	e.tell("halfgrad: error: " + text)
+	var usage usageError
+	if errors.As(err, &usage) || isUnopenable(err) {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// isUnopenable reports whether err says that a file could not be opened because of
+// what it is, rather than because the machine failed.
+func isUnopenable(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && slices.ContainsFunc([]error{
+		fs.ErrNotExist, fs.ErrPermission, syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP, syscall.ENAMETOOLONG, syscall.EINVAL, syscall.EROFS,
+	}, func(target error) bool { return errors.Is(path, target) })
 }

@@ -21,7 +21,7 @@ import (
 )
 
 type predictCmd struct {
-	Checkpoint string   `required:"" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
+	Checkpoint string   `default:"halfgrad-run" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
 	Images     []string `arg:"" name:"image" help:"Pictures of one digit each: PNG, JPEG or GIF, of any size, dark on light or light on dark; - is the standard input. One that cannot be read is told of at the end, after the others."`
 	Raw        bool     `help:"Take the pixels as they are, of pictures of exactly the size that the network learned from. Without it, that is done with those that look like MNIST's; all others are scaled, centred and made light on dark as MNIST's were."`
 	Top        int      `default:"3" help:"How many classes to show, the likeliest first." placeholder:"N"`

@@ -399,7 +399,7 @@ func TestPredictBadFlags(t *testing.T) {
 	}{
 		{[]string{path}, []string{"--checkpoint"}},
 		{[]string{"--checkpoint", out}, []string{"<image>"}},
-		{[]string{"--checkpoint", filepath.Join(dir, "none"), path}, []string{"none", "no such file"}},
+		{[]string{"--checkpoint", filepath.Join(dir, "none"), path}, []string{"none", "there is no checkpoint"}},
 		{[]string{"--checkpoint", path, path}, []string{"a.png", "not a safetensors file"}},
 		{[]string{"--checkpoint", out, "--top", "0", path}, []string{"--top 0"}},
 		{[]string{"--checkpoint", out, "--show", "--json", path}, []string{"--show and --json"}},

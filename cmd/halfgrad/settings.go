@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -279,13 +280,25 @@ type network struct {
 	file  *checkpoint.File
 }
 
+// readCheckpoint reads the checkpoint at path, which --checkpoint gave.
+func readCheckpoint(path string) (*checkpoint.File, error) {
+	f, err := checkpoint.Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("there is no checkpoint %s: want one that halfgrad train wrote as --checkpoint", path)
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return f, nil
+}
+
 // loadNetwork returns the network in a checkpoint, which is told by its path or its
 // folder.
 func loadNetwork(path string) (*network, error) {
 	path = checkpointPath(path)
-	f, err := checkpoint.Read(path)
+	f, err := readCheckpoint(path)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	s, err := loadSettings(path, f)
 	if err != nil {

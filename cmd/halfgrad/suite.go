@@ -52,7 +52,7 @@ func (c *benchSuiteCmd) measure(ctx context.Context, e *env, cfg suite.Config) e
 	r, err := suite.Run(ctx, cfg, progress.show)
 	progress.clear()
 	if ctx.Err() != nil {
-		return fmt.Errorf("bench: interrupted, nothing was written: %w", ctx.Err())
+		return &interruptedError{cause: ctx.Err(), text: "halfgrad bench was interrupted, and nothing was written"}
 	}
 	if err != nil {
 		return err
