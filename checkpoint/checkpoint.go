@@ -1,41 +1,41 @@
-// Package checkpoint keeps named tensors of fp32 and fp16 and a few strings in a
-// file of the safetensors format (https://huggingface.co/docs/safetensors), which
-// Python, Rust and browsers read too.
+// Package checkpoint keeps named tensors of fp32 and fp16, and a few strings, in files of
+// the safetensors format (https://huggingface.co/docs/safetensors), which Python, Rust
+// and browsers read too.
 //
-// It knows nothing of models or optimizers: trainer decides what a checkpoint
-// holds. What it writes has a checksum, in the metadata, that covers everything else;
-// files of other programs have none, and are read without.
+// It knows nothing of models or optimizers: package trainer decides what a checkpoint
+// holds. Each file that it writes has a checksum of everything else in its metadata.
+// Files of other programs have none and are read without.
 package checkpoint
 
 import (
+	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2/maybe"
-	"github.com/nlpodyssey/safetensors"
-
+	"github.com/halfgrad/halfgrad/checkpoint/safetensors"
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/files"
 )
 
-// File is what a checkpoint holds.
+// File is the contents of a checkpoint.
 type File struct {
-	Metadata map[string]string
-	Tensors  []Tensor // no two of one name
+	Metadata map[string]string // Unicode
+	Tensors  []Tensor          // no two of one name
 }
 
-// Tensor is a named array, row-major, of fp32 or fp16: one of Values and Half is
-// not nil, also where there are no elements.
+// Tensor is a named array of fp32 or fp16, row-major, with as many elements as the
+// product of its dimensions. Read sets one of Values and Half, also where there are no
+// elements.
 type Tensor struct {
-	Name   string
+	Name   string // Unicode
 	Shape  []int
 	Values []float32      // fp32
 	Half   []fp16.Float16 // fp16
@@ -51,7 +51,16 @@ func (t Tensor) Float32s() []float32 {
 	return wide
 }
 
-// FormatError reports a file that is not a checkpoint, or not a whole one.
+// Tensor returns the tensor of the given name and whether there is one.
+func (f *File) Tensor(name string) (Tensor, bool) {
+	i := slices.IndexFunc(f.Tensors, func(t Tensor) bool { return t.Name == name })
+	if i < 0 {
+		return Tensor{}, false
+	}
+	return f.Tensors[i], true
+}
+
+// FormatError reports a file that is no checkpoint, or a damaged one.
 type FormatError struct {
 	Path string // "" where the bytes came from no file
 	Err  error
@@ -66,169 +75,256 @@ func (e *FormatError) Error() string {
 
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// digestKey is where the metadata holds the checksum.
-const digestKey = "halfgrad.sha256"
+// The metadata hold the checksum under digestKey. Other keys that begin with ownPrefix
+// are the state of halfgrad's programs.
+const (
+	ownPrefix = "halfgrad."
+	digestKey = ownPrefix + "sha256"
+)
 
-// digest returns a SHA-256 of the names, types, shapes and elements of all tensors, in
-// the order of their names, and of the metadata but for a digest.
-func digest(tensors []safetensors.NamedTensorView, metadata map[string]string) string {
+// digest collects a SHA-256 of the names, types, shapes and elements of all tensors, in
+// the order of their names, and of the metadata without the digest. The caller puts the
+// elements of each tensor into hash.
+func digest(tensors []safetensors.Tensor, metadata map[string]string, elements func(t safetensors.Tensor, hash io.Writer) error) (string, error) {
 	hash := sha256.New()
-	for _, t := range slices.SortedFunc(slices.Values(tensors), func(a, b safetensors.NamedTensorView) int { return strings.Compare(a.Name, b.Name) }) {
-		fmt.Fprintf(hash, "%q %v %v %d\n", t.Name, t.TensorView.DType(), t.TensorView.Shape(), len(t.TensorView.Data()))
-		hash.Write(t.TensorView.Data())
+	for _, t := range slices.SortedFunc(slices.Values(tensors), func(a, b safetensors.Tensor) int { return strings.Compare(a.Name, b.Name) }) {
+		fmt.Fprintf(hash, "%q %v %v %d\n", t.Name, t.DType, t.Shape, t.Size)
+		if err := elements(t, hash); err != nil {
+			return "", err
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
 		if key != digestKey {
 			fmt.Fprintf(hash, "%q %q\n", key, metadata[key])
 		}
 	}
-	return hex.EncodeToString(hash.Sum(nil))
+	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// Write puts f into the file path. It writes another file beside it first, has
-// it reach the disk, and renames it into place, so that path holds either its
-// old contents or all of the new ones whatever happens meanwhile; and it returns
-// when the new name has reached the disk too. (On Windows, where renaming is not
-// atomic, it is written in place.)
-func Write(path string, f *File) error {
-	data, err := encode(f)
-	if err != nil {
-		return fmt.Errorf("checkpoint: writing %s: %w", path, err)
+// checkUndigested returns an error if a file that has no digest should have one: it has
+// other metadata of halfgrad, or the name of the digest itself is damaged.
+func checkUndigested(metadata map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		differ := 0
+		for i := range min(len(key), len(digestKey)) {
+			if key[i] != digestKey[i] {
+				differ++
+			}
+		}
+		if strings.HasPrefix(key, ownPrefix) || len(key) == len(digestKey) && differ == 1 {
+			return fmt.Errorf("its metadata have %q and no checksum %q", key, digestKey)
+		}
 	}
-	if err := maybe.WriteFile(path, data, 0o644); err != nil {
-		return fmt.Errorf("checkpoint: %w", err)
-	}
-	syncFolder(filepath.Dir(path))
 	return nil
 }
 
-// syncFolder has the names in a folder reach the disk. Not every file system can,
-// and the file is in place whether it can or not.
-func syncFolder(path string) {
-	if dir, err := os.Open(path); err == nil {
-		dir.Sync()
-		dir.Close()
+// Write puts f into the file path. It writes a temporary file beside it, waits until
+// that has reached the disk, and renames it, so that path has either its old contents
+// or all of the new ones, whatever happens meanwhile. It returns when the new name has
+// reached the disk, too. What it writes without an error, [Read] reads back.
+//
+// The next Write of the same path removes a temporary file that a killed process has
+// left. A path that is a device, a pipe or a folder is an error.
+func Write(path string, f *File) error {
+	e, err := newEncoder(f)
+	if err != nil {
+		return fmt.Errorf("checkpoint: writing %s: %w", path, err)
 	}
+	if err := files.Replace(path, e.encode); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
 }
 
-// Read returns the contents of the file path. The error is a [*FormatError] if
-// there is a file but not a valid one, and wraps [fs.ErrNotExist] if there is
-// none.
+// Encode writes f to w. What it writes without an error, [Decode] reads back.
+func Encode(w io.Writer, f *File) error {
+	e, err := newEncoder(f)
+	if err == nil {
+		err = e.encode(w)
+	}
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return nil
+}
+
+// encoder is a file that is ready to be written.
+type encoder struct {
+	header  *safetensors.Header
+	encoded []byte            // the header
+	tensors map[string]Tensor // by name
+}
+
+func (e *encoder) encode(w io.Writer) error {
+	if _, err := w.Write(e.encoded); err != nil {
+		return err
+	}
+	for _, t := range e.header.Tensors {
+		if err := e.tensors[t.Name].writeTo(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newEncoder checks f and makes the header of its file.
+func newEncoder(f *File) (*encoder, error) {
+	if _, taken := f.Metadata[digestKey]; taken {
+		return nil, fmt.Errorf("metadata %q: the name is taken by the checksum", digestKey)
+	}
+	e := &encoder{tensors: make(map[string]Tensor, len(f.Tensors))}
+	tensors := make([]safetensors.Tensor, len(f.Tensors))
+	for i, t := range f.Tensors {
+		tensors[i] = safetensors.Tensor{Name: t.Name, DType: safetensors.F32, Shape: t.Shape}
+		switch {
+		case t.Values != nil && t.Half != nil:
+			return nil, fmt.Errorf("tensor %q: both fp32 and fp16 elements", t.Name)
+		case t.Half != nil:
+			tensors[i].DType = safetensors.F16
+		}
+		e.tensors[t.Name] = t
+	}
+	// A header without the checksum first: the checksum is of its tensors.
+	h, _, err := safetensors.NewHeader(f.Metadata, tensors)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range h.Tensors {
+		if n := len(e.tensors[t.Name].Values) + len(e.tensors[t.Name].Half); int64(n) != t.Elements() {
+			return nil, fmt.Errorf("tensor %q has %d elements, its shape %v has %d", t.Name, n, t.Shape, t.Elements())
+		}
+	}
+	metadata := make(map[string]string, len(f.Metadata)+1)
+	maps.Copy(metadata, f.Metadata)
+	metadata[digestKey], err = digest(h.Tensors, f.Metadata, func(t safetensors.Tensor, hash io.Writer) error {
+		return e.tensors[t.Name].writeTo(hash)
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.header, e.encoded, err = safetensors.NewHeader(metadata, tensors)
+	return e, err
+}
+
+// Read returns the contents of the file path. Tensors of bf16 and of float64, which
+// others write, become fp32 ones. The error is a [*FormatError] if there is a file but
+// not a valid one, and wraps [fs.ErrNotExist] if there is none. Only regular files are
+// read, and no more of one than its header allows.
 func Read(path string) (*File, error) {
-	data, err := os.ReadFile(path)
+	return ReadSome(path, func(safetensors.Tensor) bool { return true })
+}
+
+// ReadSome is [Read] with the tensors that are wanted alone. The checksum is that of all,
+// so a file that has one is read as a whole, but only what is wanted takes memory.
+func ReadSome(path string, wanted func(safetensors.Tensor) bool) (*File, error) {
+	r, size, err := files.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
-	f, err := Decode(data)
+	defer r.Close()
+	f, err := decode(r, size, wanted)
+	return f, atPath(err, path)
+}
+
+// ReadHeader returns the header of the file path: its metadata, and the names, types and
+// shapes of its tensors. It reads no elements, so it cannot check them. The error is as
+// that of [Read].
+func ReadHeader(path string) (*safetensors.Header, error) {
+	r, size, err := files.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	defer r.Close()
+	h, err := readHeader(r, size)
+	if err != nil {
+		return nil, atPath(err, path)
+	}
+	delete(h.Metadata, digestKey)
+	return h, nil
+}
+
+// atPath adds the path to a format error.
+func atPath(err error, path string) error {
 	var format *FormatError
 	if errors.As(err, &format) {
 		format.Path = path
 	}
-	return f, err
+	return err
 }
 
-// Decode returns the contents of a checkpoint that is in memory. Tensors of bf16 and
-// of float64, which others write, become fp32 ones. The error is a [*FormatError].
+// Decode returns the contents of a checkpoint that is in memory, as [Read] does. The
+// error is a [*FormatError].
 func Decode(data []byte) (*File, error) {
-	st, err := safetensors.Deserialize(data)
+	return decode(bytes.NewReader(data), int64(len(data)), func(safetensors.Tensor) bool { return true })
+}
+
+// readHeader reads a header, the digest with it.
+func readHeader(r io.ReaderAt, size int64) (*safetensors.Header, error) {
+	h, err := safetensors.ReadHeader(r, size)
+	if err == nil && h.Metadata[digestKey] == "" {
+		err = checkUndigested(h.Metadata)
+	}
 	if err != nil {
-		return nil, &FormatError{Err: err}
+		return nil, readError(err)
 	}
-	_, header, err := safetensors.ReadMetadata(data)
+	return h, nil
+}
+
+// readError returns err as a [*FormatError], unless it is the reading that failed.
+func readError(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	return &FormatError{Err: err}
+}
+
+func decode(r io.ReaderAt, size int64, wanted func(safetensors.Tensor) bool) (*File, error) {
+	h, err := readHeader(r, size)
 	if err != nil {
-		return nil, &FormatError{Err: err}
+		return nil, err
 	}
-	f := &File{Metadata: header.Metadata()}
-	if want, ok := f.Metadata[digestKey]; ok {
-		if got := digest(st.Tensors(), f.Metadata); got != want {
-			return nil, &FormatError{Err: fmt.Errorf("its contents have the SHA-256 %.12s…, but were written with %.12s…", got, want)}
+	tensors := make(map[string]Tensor, len(h.Tensors))
+	for _, t := range h.Tensors {
+		if wanted(t) && !decodable(t.DType) {
+			return nil, &FormatError{Err: fmt.Errorf("tensor %q is of type %s, want F32, F16, BF16 or F64", t.Name, t.DType)}
 		}
-		delete(f.Metadata, digestKey)
 	}
-	for _, named := range st.Tensors() {
-		t := Tensor{Name: named.Name}
-		for _, d := range named.TensorView.Shape() {
-			if d > math.MaxInt32 {
-				return nil, &FormatError{Err: fmt.Errorf("tensor %q has a dimension of %d", named.Name, d)}
-			}
-			t.Shape = append(t.Shape, int(d))
+	read := func(t safetensors.Tensor, hash io.Writer) error {
+		if !wanted(t) && hash == io.Discard {
+			return nil
 		}
-		raw := named.TensorView.Data()
-		switch dtype := named.TensorView.DType(); dtype {
-		case safetensors.F32:
-			t.Values = make([]float32, len(raw)/4)
-			for i := range t.Values {
-				t.Values[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-			}
-		case safetensors.F16:
-			t.Half = make([]fp16.Float16, len(raw)/2)
-			for i := range t.Half {
-				t.Half[i] = fp16.Float16(binary.LittleEndian.Uint16(raw[2*i:]))
-			}
-		case safetensors.BF16: // the upper half of an fp32
-			t.Values = make([]float32, len(raw)/2)
-			for i := range t.Values {
-				t.Values[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw[2*i:])) << 16)
-			}
-		case safetensors.F64:
-			t.Values = make([]float32, len(raw)/8)
-			for i := range t.Values {
-				t.Values[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:])))
-			}
-		default:
-			return nil, &FormatError{Err: fmt.Errorf("tensor %q is of type %s, want F32, F16, BF16 or F64", named.Name, dtype)}
+		data := io.TeeReader(h.Data(r, t), hash)
+		if !wanted(t) {
+			_, err := io.Copy(io.Discard, data)
+			return err
 		}
-		f.Tensors = append(f.Tensors, t)
+		if t.Elements() > math.MaxInt/4 {
+			return fmt.Errorf("tensor %q of %d bytes does not fit into memory", t.Name, t.Size)
+		}
+		tensor := Tensor{Name: t.Name, Shape: t.Shape}
+		err := tensor.readFrom(data, t)
+		tensors[t.Name] = tensor
+		return err
+	}
+	want, digested := h.Metadata[digestKey]
+	if !digested {
+		for _, t := range h.Tensors {
+			if err := read(t, io.Discard); err != nil {
+				return nil, readError(err)
+			}
+		}
+	} else if got, err := digest(h.Tensors, h.Metadata, read); err != nil {
+		return nil, readError(err)
+	} else if got != want {
+		return nil, &FormatError{Err: fmt.Errorf("its contents have the SHA-256 %.12s…, but were written with %.12s…", got, want)}
+	}
+	delete(h.Metadata, digestKey)
+	f := &File{Metadata: h.Metadata}
+	for _, t := range h.Tensors {
+		if wanted(t) {
+			f.Tensors = append(f.Tensors, tensors[t.Name])
+		}
 	}
 	return f, nil
-}
-
-// Tensor returns the tensor of the given name and whether there is one.
-func (f *File) Tensor(name string) (Tensor, bool) {
-	i := slices.IndexFunc(f.Tensors, func(t Tensor) bool { return t.Name == name })
-	if i < 0 {
-		return Tensor{}, false
-	}
-	return f.Tensors[i], true
-}
-
-func encode(f *File) ([]byte, error) {
-	views := make(map[string]safetensors.TensorView, len(f.Tensors))
-	named := make([]safetensors.NamedTensorView, 0, len(f.Tensors))
-	for _, t := range f.Tensors {
-		if _, twice := views[t.Name]; twice {
-			return nil, fmt.Errorf("two tensors are named %q", t.Name)
-		}
-		view, err := t.view()
-		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
-		}
-		views[t.Name] = view
-		named = append(named, safetensors.NamedTensorView{Name: t.Name, TensorView: view})
-	}
-	metadata := map[string]string{digestKey: digest(named, f.Metadata)}
-	maps.Copy(metadata, f.Metadata)
-	return safetensors.Serialize(views, metadata)
-}
-
-// view returns the tensor in the form of the format.
-func (t Tensor) view() (safetensors.TensorView, error) {
-	if t.Values != nil && t.Half != nil {
-		return safetensors.TensorView{}, errors.New("both fp32 and fp16 elements")
-	}
-	shape := make([]uint64, len(t.Shape))
-	for i, d := range t.Shape {
-		shape[i] = uint64(d)
-	}
-	dtype, data := safetensors.F32, make([]byte, 0, 4*len(t.Values)+2*len(t.Half))
-	for _, v := range t.Values {
-		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
-	}
-	if t.Half != nil {
-		dtype = safetensors.F16
-		for _, h := range t.Half {
-			data = binary.LittleEndian.AppendUint16(data, uint16(h))
-		}
-	}
-	return safetensors.NewTensorView(dtype, shape, data)
 }

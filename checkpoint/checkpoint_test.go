@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/checkpoint/safetensors"
 	"github.com/halfgrad/halfgrad/fp16"
 )
 
@@ -131,7 +132,7 @@ func TestDamagedFiles(t *testing.T) {
 		"huge header":         binary.LittleEndian.AppendUint64(nil, math.MaxUint64),
 		"overlapping tensors": bytesByHand(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 1),
 		"shape beyond memory": bytesByHand(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}`, 1),
-		"dimension of 2^40":   bytesByHand(`{"a":{"dtype":"F32","shape":[1099511627776,0],"data_offsets":[0,0]}}`),
+		"shape beyond 2^63":   bytesByHand(`{"a":{"dtype":"F32","shape":[1099511627776,1099511627776,0],"data_offsets":[0,0]}}`),
 		"other element type":  bytesByHand(`{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,29 +152,184 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
-// Any byte that is damaged is found, or does not matter: JSON may have other white
-// space, and where the checksum's own name is damaged, there is one more string.
-func TestEveryByte(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "good")
-	if err := checkpoint.Write(path, sample()); err != nil {
-		t.Fatal(err)
+// Any bit that is flipped is found, or does not matter (a digit of \u003c may be upper
+// case): also in the name of the checksum, in checkpoints of runs and in other files.
+func TestEveryBit(t *testing.T) {
+	state := sample()
+	state.Metadata["halfgrad.trainer"] = "{}"
+	for name, want := range map[string]*checkpoint.File{"weights": sample(), "a run's state": state} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "good")
+			if err := checkpoint.Write(path, want); err != nil {
+				t.Fatal(err)
+			}
+			good, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := bytes.Clone(good)
+			for i := range good {
+				for bit := range 8 {
+					bad[i] = good[i] ^ 1<<bit
+					f, err := checkpoint.Decode(bad)
+					if err != nil {
+						continue
+					}
+					if diff := cmp.Diff(want, f, byName); diff != "" {
+						t.Errorf("bit %d of byte %d flipped: no error, and (-want +got)\n%s", bit, i, diff)
+					}
+				}
+				bad[i] = good[i]
+			}
+		})
 	}
-	good, err := os.ReadFile(path)
+}
+
+// A state without its checksum is no checkpoint, and neither is one whose checksum has
+// another name. Other programs' files need none.
+func TestChecksumIsNeeded(t *testing.T) {
+	const sum = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for metadata, ok := range map[string]bool{
+		`{}`:                                true,
+		`{"format":"pt"}`:                   true,
+		`{"sshs_model_hash":"` + sum + `"}`: true, // as long as the name of ours
+		`{"halfgrad.trainer":"{}"}`:         false,
+		`{"halfgrad.sha257":"` + sum + `"}`: false,
+		`{"ialfgrad.sha256":"` + sum + `"}`: false,
+		`{"halfgrad.sha256":""}`:            false,
+		`{"halfgrad.sha256":"` + sum + `"}`: false, // it is of something else
+	} {
+		_, err := checkpoint.Decode(bytesByHand(`{"__metadata__":` + metadata + `}`))
+		var format *checkpoint.FormatError
+		if ok && err != nil || !ok && !errors.As(err, &format) {
+			t.Errorf("%s: error %v", metadata, err)
+		}
+	}
+}
+
+// testdata/old.safetensors was written by the library that halfgrad used before it had
+// one of its own (github.com/nlpodyssey/safetensors at bfb01cc25f7c). It reads as ever,
+// and the same contents make the same bytes.
+func TestOldFile(t *testing.T) {
+	const old = "testdata/old.safetensors"
+	want := &checkpoint.File{
+		Metadata: map[string]string{"halfgrad.trainer": `{"epoch":3}`, "note": "größer <&> \u2028 \"quoted\" \\ \n\x7f"},
+		Tensors: []checkpoint.Tensor{
+			{Name: "0.weight", Shape: []int{2, 3}, Values: []float32{1, -2, 3e-45, float32(math.Inf(1)), 0, -0.5}},
+			{Name: "0.bias", Shape: []int{3}, Values: []float32{7, 8, 9}},
+			{Name: "half.0.weight", Shape: []int{2, 2}, Half: []fp16.Float16{0x3c00, 0x8001, 0x7c00, 0}},
+			{Name: "empty", Shape: []int{0, 2}, Values: []float32{}},
+			{Name: "größer <&>", Shape: []int{1}, Values: []float32{-1}},
+		},
+	}
+	got, err := checkpoint.Read(old)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range good {
-		for bit := range 8 {
-			bad := bytes.Clone(good)
-			bad[i] ^= 1 << bit
-			f, err := checkpoint.Decode(bad)
-			if err != nil {
-				continue
-			}
-			maps.DeleteFunc(f.Metadata, func(key, _ string) bool { return sample().Metadata[key] == "" })
-			if diff := cmp.Diff(sample(), f, byName); diff != "" {
-				t.Errorf("bit %d of byte %d flipped: no error, and (-want +got)\n%s", bit, i, diff)
-			}
+	if diff := cmp.Diff(want, got, byName); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	path := filepath.Join(t.TempDir(), "new")
+	if err := checkpoint.Write(path, want); err != nil {
+		t.Fatal(err)
+	}
+	a, err := os.ReadFile(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(a, b) {
+		t.Errorf("written again:\n%q\nwant\n%q", b, a)
+	}
+}
+
+// Some of the tensors, and the header alone.
+func TestReadSome(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c")
+	if err := checkpoint.Write(path, sample()); err != nil {
+		t.Fatal(err)
+	}
+	bias := func(t safetensors.Tensor) bool { return strings.HasSuffix(t.Name, "bias") }
+	got, err := checkpoint.ReadSome(path, bias)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &checkpoint.File{Metadata: sample().Metadata, Tensors: sample().Tensors[1:2]}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	h, err := checkpoint.ReadHeader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sample().Metadata, h.Metadata); diff != "" || len(h.Tensors) != len(sample().Tensors) {
+		t.Errorf("header %+v: (-want +got)\n%s", h, diff)
+	}
+
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1 // of a tensor that is not wanted
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := checkpoint.ReadSome(path, bias); err == nil {
+		t.Error("a damaged tensor that was not wanted: no error")
+	}
+
+	// Types that cannot be read do no harm where they are not wanted.
+	mixed := append(bytesByHand(`{"bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]},"n":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}`, 0, 0), 0, 0, 128, 63)
+	if err := os.WriteFile(path, mixed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = checkpoint.ReadSome(path, bias); err != nil || got.Tensors[0].Values[0] != 1 {
+		t.Errorf("%+v, error %v", got, err)
+	}
+}
+
+// Only regular files are read and replaced, and a file that is no checkpoint costs no
+// memory, however large it is.
+func TestOddFiles(t *testing.T) {
+	dir := t.TempDir()
+	large := filepath.Join(dir, "large")
+	if err := os.WriteFile(large, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, 3<<30); err != nil {
+		t.Skip(err) // no sparse files here
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := checkpoint.Read(large); err == nil {
+		t.Error("3 GiB of zeros: no error")
+	}
+	runtime.ReadMemStats(&after)
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 1<<20 {
+		t.Errorf("reading 3 GiB of zeros allocates %d bytes", allocated)
+	}
+	if _, err := checkpoint.Read(dir); err == nil {
+		t.Error("a folder is read")
+	}
+	if err := checkpoint.Write(dir, sample()); err == nil {
+		t.Error("a folder is replaced")
+	}
+	for _, device := range []string{"/dev/zero", "/dev/full"} {
+		before, err := os.Lstat(device)
+		if err != nil {
+			continue
+		}
+		if _, err := checkpoint.Read(device); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s is read: error %v", device, err)
+		}
+		if err := checkpoint.Write(device, sample()); err == nil {
+			t.Errorf("%s is written", device)
+		}
+		if after, err := os.Lstat(device); err != nil || !os.SameFile(before, after) {
+			t.Fatalf("%s is not what it was: %v", device, err)
 		}
 	}
 }
@@ -184,13 +340,30 @@ func TestFailedWriteKeepsTheOldFile(t *testing.T) {
 	if err := checkpoint.Write(path, sample()); err != nil {
 		t.Fatal(err)
 	}
-	for name, bad := range map[string]checkpoint.Tensor{
-		"a name given twice":      {Name: "0.bias", Shape: []int{1}, Values: []float32{1}},
-		"two types":               {Name: "x", Shape: []int{1}, Values: []float32{1}, Half: []fp16.Float16{1}},
-		"shape and values differ": {Name: "x", Shape: []int{2}, Values: []float32{1}},
-	} {
+	with := func(tensor checkpoint.Tensor) *checkpoint.File {
 		f := sample()
-		f.Tensors = append(f.Tensors, bad)
+		f.Tensors = append(f.Tensors, tensor)
+		return f
+	}
+	note := func(key, value string) *checkpoint.File {
+		f := sample()
+		f.Metadata[key] = value
+		return f
+	}
+	for name, f := range map[string]*checkpoint.File{
+		"a name given twice":       with(checkpoint.Tensor{Name: "0.bias", Shape: []int{1}, Values: []float32{1}}),
+		"two types":                with(checkpoint.Tensor{Name: "x", Shape: []int{1}, Values: []float32{1}, Half: []fp16.Float16{1}}),
+		"shape and values differ":  with(checkpoint.Tensor{Name: "x", Shape: []int{2}, Values: []float32{1}}),
+		"a product that overflows": with(checkpoint.Tensor{Name: "x", Shape: []int{math.MaxInt, math.MaxInt}, Values: []float32{1}}),
+		"a product beyond 2^63, 0": with(checkpoint.Tensor{Name: "x", Shape: []int{math.MaxInt, math.MaxInt, 0}}),
+		"a negative dimension":     with(checkpoint.Tensor{Name: "x", Shape: []int{-1, -1}, Values: []float32{1}}),
+		"the metadata's name":      with(checkpoint.Tensor{Name: "__metadata__", Shape: []int{1}, Values: []float32{1}}),
+		"a name that is no text":   with(checkpoint.Tensor{Name: "x\xff", Shape: []int{1}, Values: []float32{1}}),
+		"a key that is no text":    note("x\xff", "y"),
+		"a value that is no text":  note("x", "\xed\xa0\x80"),
+		"the checksum's name":      note("halfgrad.sha256", "0"),
+		"a header of over 10^8":    note("x", strings.Repeat("x", 100_000_000)),
+	} {
 		if err := checkpoint.Write(path, f); err == nil {
 			t.Errorf("%s: no error", name)
 		}
@@ -223,6 +396,36 @@ func FuzzDecode(f *testing.F) {
 			if n != len(tensor.Float32s()) {
 				t.Fatalf("tensor %q of shape %v has %d values", tensor.Name, tensor.Shape, len(tensor.Values))
 			}
+		}
+	})
+}
+
+// What is written without an error is read back, whatever it is.
+func FuzzEncode(f *testing.F) {
+	f.Add("w", "v", "key", "value", 2, 3, uint8(6), uint8(1), uint32(0x7fc00001))
+	f.Add("__metadata__", "\xff", "halfgrad.trainer", "\u2028\x00", -1, 1, uint8(1), uint8(0), uint32(0))
+	f.Add("a", "a", "halfgrad.sha256", "", math.MaxInt, math.MaxInt, uint8(0), uint8(2), uint32(1))
+	f.Fuzz(func(t *testing.T, name, other, key, value string, rows, cols int, n, half uint8, bits uint32) {
+		want := &checkpoint.File{
+			Metadata: map[string]string{key: value},
+			Tensors:  []checkpoint.Tensor{{Name: name, Shape: []int{rows, cols}}, {Name: other, Values: []float32{math.Float32frombits(bits)}}},
+		}
+		if half%2 == 0 {
+			want.Tensors[0].Values = slices.Repeat([]float32{math.Float32frombits(bits)}, int(n))
+		} else {
+			want.Tensors[0].Half = slices.Repeat([]fp16.Float16{fp16.Float16(bits)}, int(n))
+		}
+		var file bytes.Buffer
+		if err := checkpoint.Encode(&file, want); err != nil {
+			return
+		}
+		got, err := checkpoint.Decode(file.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameBits := cmp.Comparer(func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
+		if diff := cmp.Diff(want, got, byName, sameBits, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("read back (-written +read):\n%s", diff)
 		}
 	})
 }
