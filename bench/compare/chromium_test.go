@@ -58,8 +58,8 @@ document.body.append(frame);
 // day and by night: nothing is wider than the window, no text of a figure is outside of
 // it or covers another, nothing is loaded, and the browser has nothing to complain of.
 func TestChromium(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: a browser takes seconds to start")
+	if !require.Full() && !require.Listed("chromium") {
+		t.Skipf("it starts a browser eight times: %s=full or %s=chromium runs it", require.EnvTest, require.Env)
 	}
 	var program string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {

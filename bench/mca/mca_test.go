@@ -17,8 +17,7 @@ import (
 	"github.com/halfgrad/halfgrad/internal/require"
 )
 
-// requireLLVM skips a test where there are no LLVM tools, unless HALFGRAD_REQUIRE
-// names llvm: then it fails.
+// requireLLVM returns the newest LLVM. Without one the test is skipped.
 func requireLLVM(t *testing.T) toolchain {
 	t.Helper()
 	llvm, err := findLLVM(context.Background(), 0)
@@ -26,6 +25,14 @@ func requireLLVM(t *testing.T) toolchain {
 		require.Missing(t, "llvm", "%v", err)
 	}
 	return llvm
+}
+
+// requireFull skips what takes LLVM a minute and changes only with the arm64 kernels.
+func requireFull(t *testing.T) {
+	t.Helper()
+	if !require.Full() {
+		t.Skipf("it takes a minute: %s=full runs it", require.EnvTest)
+	}
 }
 
 var builtLoops = sync.OnceValues(func() ([]loop, error) {
@@ -198,6 +205,7 @@ func TestBinds(t *testing.T) {
 // Every kernel has a loop of many steps and one of one step for 6, 4, 2 and 1 rows
 // of A, lying either way, with as many FMAs as the tile has vectors.
 func TestKernelLoops(t *testing.T) {
+	requireFull(t)
 	requireLLVM(t)
 	loops, err := builtLoops()
 	if err != nil {
@@ -265,6 +273,7 @@ func TestKernelLoops(t *testing.T) {
 
 // What the models say of the FMAs' rates, and the goal of the kernels' main loops.
 func TestAnalyse(t *testing.T) {
+	requireFull(t)
 	llvm := requireLLVM(t)
 	loops, err := builtLoops()
 	if err != nil {
