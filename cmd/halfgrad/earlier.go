@@ -102,7 +102,7 @@ func runFiles(dir string) (names []string, err error) {
 		name := e.Name()
 		_, err := fmt.Sscanf(name, epochName, &epoch)
 		ofEpoch := err == nil && fmt.Sprintf(epochName, epoch) == name
-		if e.Type().IsRegular() && (name == checkpointName || name == bestName || ofEpoch || isExport(filepath.Join(dir, name))) {
+		if e.Type().IsRegular() && (name == checkpointName || name == bestName || ofEpoch || isExport(filepath.Join(dir, name)) || name == configName && isConfig(filepath.Join(dir, name))) {
 			names = append(names, name)
 		}
 	}

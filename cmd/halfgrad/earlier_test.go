@@ -40,11 +40,11 @@ func TestEarlierRunIsKept(t *testing.T) {
 		t.Error("the run that was kept is another")
 	}
 	for _, name := range []string{"best.safetensors", "epoch-0003.safetensors", "model.onnx", "model.safetensors"} {
-		if !slices.Contains(files(t, earlier), name) {
-			t.Errorf("no %s among %v", name, files(t, earlier))
+		if !slices.Contains(filesIn(t, earlier), name) {
+			t.Errorf("no %s among %v", name, filesIn(t, earlier))
 		}
 	}
-	if got := files(t, out); slices.Contains(got, "model.onnx") || slices.Contains(got, "model.safetensors") {
+	if got := filesIn(t, out); slices.Contains(got, "model.onnx") || slices.Contains(got, "model.safetensors") {
 		t.Errorf("exports of the earlier run beside the new checkpoint: %v", got)
 	}
 	for name, text := range theirs {
@@ -67,7 +67,7 @@ func TestEarlierRunIsKept(t *testing.T) {
 	if strings.Contains(r.stdout, "kept") || !strings.Contains(r.stdout, "model.onnx is of the checkpoint before") {
 		t.Errorf("with --overwrite it says\n%s", r.stdout)
 	}
-	if got := files(t, out); slices.Contains(got, "earlier-3") || !slices.Contains(got, "notes.txt") {
+	if got := filesIn(t, out); slices.Contains(got, "earlier-3") || !slices.Contains(got, "notes.txt") {
 		t.Errorf("with --overwrite there are %v", got)
 	}
 	checkUsageError(t, command(t, append(args, "--overwrite", "--resume")...), "--resume and --overwrite")

@@ -81,6 +81,17 @@ func (s *steps) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// MarshalText is the inverse of UnmarshalText; the zero value is "".
+func (s steps) MarshalText() ([]byte, error) {
+	switch {
+	case s.to == 0:
+		return nil, nil
+	case s.to == math.MaxInt64:
+		return fmt.Appendf(nil, "%d-", s.from), nil
+	}
+	return fmt.Appendf(nil, "%d-%d", s.from, s.to-1), nil
+}
+
 // inject returns what makes the gradients of these steps overflow; nil for none.
 func (s steps) inject() func(step int64, dlogits *tensor.Tensor) {
 	if s.to == 0 {

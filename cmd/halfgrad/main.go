@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/halfgrad/halfgrad/internal/files"
 )
 
 const description = `halfgrad trains neural networks in mixed precision on CPUs: fp16 storage, fp32
@@ -73,7 +75,9 @@ type env struct {
 	columns        func() int      // its width; nil for 80
 	wrap           func() int      // the width of the terminal behind stdout; nil where there is none
 	frame          time.Duration   // from one picture of a progress bar to the next
-	explicit       map[string]bool // the flags given on the command line, by name
+	explicit       map[string]bool // the flags given on the command line or in a file, by name
+	fromFile       map[string]bool // those of them that a file gave
+	flags          []*kong.Flag    // all flags of the command
 }
 
 // usageError is an error in what the user gave: a flag, a file.
@@ -96,7 +100,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], e))
 }
 
-// run is the program: it returns the exit code. It fills in e.explicit.
+// run is the program: it returns the exit code. It fills in e.explicit and what follows it.
 func run(ctx context.Context, args []string, e *env) (code int) {
 	type exit int // --help asks to exit in the middle of parsing
 	defer func() {
@@ -137,10 +141,11 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	if err != nil {
 		return fail(e, usageError{err})
 	}
-	e.explicit = map[string]bool{}
+	e.explicit, e.fromFile, e.flags = map[string]bool{}, map[string]bool{}, parsed.Selected().Flags
 	for _, p := range parsed.Path {
 		if p.Flag != nil {
 			e.explicit[p.Flag.Name] = true
+			e.fromFile[p.Flag.Name] = p.Resolved
 		}
 	}
 	out := &output{w: e.stdout, columns: e.wrap}
@@ -166,7 +171,8 @@ func fail(e *env, err error) int {
 	}
 	e.tell("halfgrad: error: " + text)
 	var usage usageError
-	if errors.As(err, &usage) || isUnopenable(err) {
+	var kind *files.KindError
+	if errors.As(err, &usage) || errors.As(err, &kind) || isUnopenable(err) {
 		return exitUsage
 	}
 	return exitFailed

@@ -12,8 +12,8 @@ import (
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
-// files returns the names of what is in a folder.
-func files(t *testing.T, dir string) (names []string) {
+// filesIn returns the names of what is in a folder.
+func filesIn(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -40,8 +40,8 @@ func TestKeptCheckpoints(t *testing.T) {
 		}
 	}
 	succeed(t, args...)
-	want := []string{"best.safetensors", "checkpoint.safetensors", "earlier-1", "epoch-0004.safetensors", "epoch-0005.safetensors", "epoch-mine.safetensors"}
-	if got := files(t, out); !slices.Equal(got, want) {
+	want := []string{"best.safetensors", "checkpoint.safetensors", "earlier-1", "epoch-0004.safetensors", "epoch-0005.safetensors", "epoch-mine.safetensors", "run.toml"}
+	if got := filesIn(t, out); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}
 	// Each can be evaluated, the last and that of the last epoch being the same.
@@ -61,7 +61,7 @@ func TestKeptCheckpoints(t *testing.T) {
 	}
 	// Another run without a hold-out has no best, and does not leave the old one.
 	succeed(t, append(args, "--holdout", "0", "--overwrite")...)
-	if got := files(t, out); slices.Contains(got, "best.safetensors") {
+	if got := filesIn(t, out); slices.Contains(got, "best.safetensors") {
 		t.Errorf("files %v: want no best.safetensors", got)
 	}
 }

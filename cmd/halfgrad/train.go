@@ -27,6 +27,7 @@ type trainCmd struct {
 	Recipe   string `group:"The training" help:"Settings that were found to do well, for all flags that are not given: ${recipes}." placeholder:"NAME"`
 	MaxSteps int64  `group:"The training" help:"Stop after so many steps, even within an epoch." placeholder:"N"`
 
+	Config          configFile `group:"Files" help:"Take flags from this file, TOML or JSON, by their names; those given beside it take precedence. A run leaves such a file, run.toml, that repeats it." placeholder:"FILE"`
 	dataFlags       `group:"Files"`
 	Init            string     `group:"Files" help:"Begin with the weights of this checkpoint, or that in this folder." placeholder:"FILE"`
 	Out             string     `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C, and for best.safetensors, the one with the highest validation accuracy. An earlier run in it is kept, in a folder earlier-1 there." placeholder:"DIR"`
@@ -84,6 +85,9 @@ func (c *trainCmd) Run(ctx context.Context, e *env) error {
 			return fmt.Errorf("--out: the earlier run cannot be kept: %w", err)
 		}
 		s.kept = kept
+	}
+	if err := s.writeConfig(); err != nil {
+		return fmt.Errorf("--out: %w", err)
 	}
 	metrics, err := openMetrics(c.Metrics, c.Resume, s.trainer.Progress())
 	if err != nil {
@@ -174,7 +178,7 @@ func (s *session) fresh() error {
 // agree with them.
 func (s *session) continued() (*checkpoint.File, error) {
 	for _, flag := range []string{"init", "recipe"} {
-		if s.explicit[flag] && s.ResumeMode != resumeAuto { // which did so at the start
+		if s.explicit[flag] && !s.fromFile[flag] && s.ResumeMode != resumeAuto { // which did so at the start
 			return nil, fmt.Errorf("--resume and --%s: want one of them", flag)
 		}
 	}
