@@ -1,11 +1,11 @@
 package trainer
 
-// updateAverage moves the averaged weights towards those after a step that was taken:
+// updateAverage moves the averaged weights towards the weights after a step:
 //
 //	average = d·average + (1−d)·weights,   d = min(Config.Average, (1+n)/(10+n))
 //
-// for the n-th step, so that the first weights, which are random, are soon forgotten
-// (as tf.train.ExponentialMovingAverage does with num_updates).
+// for the n-th step, so that the random first weights are soon forgotten (as in
+// tf.train.ExponentialMovingAverage with num_updates).
 func (t *Trainer) updateAverage() {
 	if t.average == nil {
 		return

@@ -20,23 +20,23 @@ import (
 // metadataKey is where a checkpoint's metadata holds the trainer's state.
 const metadataKey = "halfgrad.trainer"
 
-// What precedes, in a checkpoint, the names of the optimizer's tensors, and those of
-// parameters where it is not the master weights that a tensor has.
+// The names of a checkpoint's tensors are those of the parameters for the master weights,
+// and begin with a prefix for all others.
 const (
 	slotPrefix    = "optimizer."
-	halfPrefix    = "half." // rounded to fp16, as the layers use them
+	halfPrefix    = "half." // weights rounded to fp16, as the layers use them
 	averagePrefix = "average."
 )
 
-// MismatchError reports a checkpoint that is one, but of another model, optimizer or
-// kind of run than the one that it is to be put into.
+// MismatchError reports a sound checkpoint of another model, optimizer or kind of run than
+// the one that is to take it.
 type MismatchError struct{ text string }
 
 func (e *MismatchError) Error() string { return "trainer: the checkpoint " + e.text }
 
 func mismatchf(format string, args ...any) error { return &MismatchError{fmt.Sprintf(format, args...)} }
 
-// state is what a checkpoint holds of a trainer, next to its tensors.
+// state is what a checkpoint's metadata holds of a trainer.
 type state struct {
 	Version        int             `json:"version"`
 	Precision      string          `json:"precision"`
@@ -47,17 +47,21 @@ type state struct {
 
 const stateVersion = 2
 
-// Checkpoint returns all that is needed to continue the run bit for bit: the
-// master weights under the names of the parameters, the averaged ones, the optimizer's
-// slots, and in the metadata the loss scaler's state and the progress, which tells
-// where in the order of the data and in the numbers of random layers the run is. For
-// others to use there are the weights in fp16 too. The tensors share the trainer's
-// memory. The caller may add metadata of its own.
+// Checkpoint returns all that is needed to continue the run bit for bit. The tensors are the
+// master weights under the names of the parameters, the averaged weights and the
+// optimizer's slots, and for other programs the weights in fp16. The metadata holds the
+// loss scaler's state and the progress, from which the order of the data and the numbers
+// of random layers follow. The caller may add metadata of its own. The tensors share the
+// trainer's memory.
 //
-// There is an error in the middle of a step, after [Trainer.Accumulate].
+// The error is a [*DivergedError] if the weights or the optimizer's state are not finite.
+// There is an error, too, in the middle of a step, after [Trainer.Accumulate].
 func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
 	if t.window.samples > 0 {
 		return nil, errors.New("trainer: a checkpoint cannot be made in the middle of a step")
+	}
+	if err := t.diverged(t.progress.Steps); err != nil {
+		return nil, err
 	}
 	opt := t.cfg.Optimizer.State()
 	s, err := json.Marshal(state{
@@ -104,10 +108,10 @@ func savedState(f *checkpoint.File) (s state, err error) {
 	return s, nil
 }
 
-// Restore puts the trainer where it was when f was made. The error says what
-// of f does not fit the trainer's model, optimizer, precision or scaler, and is a
-// [*MismatchError] where f is sound but of something else; the trainer is then as it
-// was.
+// Restore puts the trainer where it was when f was made. The error says what in f is not
+// valid, such as weights that are not finite, or does not fit the trainer's model,
+// optimizer, precision or scaler. The latter is a [*MismatchError]. After an error the
+// trainer is as it was before.
 func (t *Trainer) Restore(f *checkpoint.File) error {
 	s, err := savedState(f)
 	if err != nil {
@@ -117,7 +121,7 @@ func (t *Trainer) Restore(f *checkpoint.File) error {
 	switch {
 	case s.Precision != t.cfg.Precision.String():
 		return mismatchf("is of a run in %s, this one is in %v", s.Precision, t.cfg.Precision)
-	case p.Epoch < 0 || p.Batch < 0 || p.Steps < 0 || p.Skipped < 0 || p.Samples < 0 || p.EpochSkipped < 0 || s.OptimizerSteps < 0 ||
+	case p.Epoch < 0 || p.Batch < 0 || p.Steps < 0 || p.Skipped < 0 || p.Samples < 0 || p.NonFinite < 0 || p.EpochSkipped < 0 || s.OptimizerSteps < 0 ||
 		p.BestEpoch < 0 || p.BestEpoch > p.Epoch:
 		return fmt.Errorf("trainer: the checkpoint's progress is not one: %+v, %d optimizer steps", p, s.OptimizerSteps)
 	}
@@ -149,6 +153,7 @@ func (t *Trainer) Restore(f *checkpoint.File) error {
 	return nil
 }
 
+// checkSlots returns an error unless f has all slots of an optimizer, with finite values.
 func checkSlots(opt *optim.State, f *checkpoint.File) error {
 	for _, slot := range opt.Slots {
 		stored, ok := f.Tensor(slotPrefix + slot.Name)
@@ -158,14 +163,17 @@ func checkSlots(opt *optim.State, f *checkpoint.File) error {
 		if n := len(stored.Float32s()); n != len(slot.Values) {
 			return mismatchf("has %d values in %s, want %d", n, stored.Name, len(slot.Values))
 		}
+		if err := checkFinite(stored); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// LoadWeights sets the parameters of model to the weights in f: to the averaged ones
-// where a run had them, else to the master weights. The error, a [*MismatchError],
-// names the first parameter that f lacks or has in another shape; the model is then as
-// it was.
+// LoadWeights sets the parameters of model to the weights in f: to the averaged weights if
+// the run had them, else to the master weights. The error names the first parameter that
+// is not finite in f or, as a [*MismatchError], that f lacks or has in another shape.
+// After an error the model is as it was before.
 func LoadWeights(model nn.Layer, f *checkpoint.File) error {
 	params, prefix := model.Params(), ""
 	if len(params) > 0 {
@@ -180,7 +188,8 @@ func LoadWeights(model nn.Layer, f *checkpoint.File) error {
 	return nil
 }
 
-// check tells whether f has all parameters, by their names and the prefix.
+// check returns an error unless f has all parameters, under their names after the prefix,
+// in their shapes and with finite values.
 func check(f *checkpoint.File, prefix string, params []*nn.Param) error {
 	for _, p := range params {
 		stored, ok := f.Tensor(prefix + p.Name)
@@ -190,10 +199,23 @@ func check(f *checkpoint.File, prefix string, params []*nn.Param) error {
 		if !slices.Equal(stored.Shape, p.Shape) {
 			return mismatchf("has %s in the shape %v, the model in %v", stored.Name, stored.Shape, p.Shape)
 		}
+		if err := checkFinite(stored); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// checkFinite returns an error if a value of a tensor is not finite.
+func checkFinite(stored checkpoint.Tensor) error {
+	values := stored.Float32s()
+	if i := tensor.FromF32(values, len(values)).FirstNonFinite(); i >= 0 {
+		return fmt.Errorf("trainer: the checkpoint's tensor %s has %v at index %d: want finite numbers, which a run that diverged has lost", stored.Name, values[i], i)
+	}
+	return nil
+}
+
+// load sets parameters to the values in f, which check has found sound.
 func load(f *checkpoint.File, prefix string, params []*nn.Param) {
 	for _, p := range params {
 		stored, _ := f.Tensor(prefix + p.Name)
@@ -205,8 +227,8 @@ func load(f *checkpoint.File, prefix string, params []*nn.Param) {
 }
 
 // WeightsSHA256 returns the SHA-256, in hexadecimal, of a model's fp32 master
-// weights: little endian, in the order of the parameters. Two runs that agree
-// in it agree in every bit of what they learned.
+// weights: little endian, in the order of the parameters. Two runs with the same
+// hash have learned the same, bit for bit.
 func WeightsSHA256(model nn.Layer) string {
 	hash := sha256.New()
 	var b []byte

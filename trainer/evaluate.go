@@ -94,7 +94,7 @@ type Prediction struct {
 }
 
 // Evaluate runs the trainer's model over all of ds, in its precision, with the
-// averaged weights where Config.Average asks for them. The error is ctx's, or the
+// averaged weights if [Config].Average is set. The error is ctx's, or the
 // loader's if ds is empty or fails.
 func (t *Trainer) Evaluate(ctx context.Context, ds data.Dataset) (m Metrics, err error) {
 	t.averaged(func() {
@@ -107,8 +107,8 @@ func (t *Trainer) Evaluate(ctx context.Context, ds data.Dataset) (m Metrics, err
 const evalBatch = 500
 
 // Evaluate runs a model over all of ds, in order, in the given precision. The
-// error is ctx's, or the loader's if ds is empty or fails. Each of observe is called with the
-// prediction for each sample, in order.
+// error is ctx's, or the loader's if ds is empty or fails. Each function of observe gets
+// the prediction for each sample, in order.
 func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision tensor.DType, ds data.Dataset, observe ...func(Prediction)) (Metrics, error) {
 	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: evalBatch, DType: precision, Engine: nc.Engine})
 	if err != nil {

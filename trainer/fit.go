@@ -8,14 +8,15 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 )
 
-// FitConfig says what [Trainer.Fit] shall do.
+// FitConfig says what [Trainer.Fit] does. It ends at the first of the limits that are set.
 type FitConfig struct {
 	Train      *data.Loader
 	Validation data.Dataset // evaluated after every epoch; may be nil
-	Accumulate int          // batches a step, see [Trainer.Accumulate]; 0 means 1. The last step of an epoch takes what is left
-	Epochs     int          // when to stop: so many epochs in all …
-	MaxSteps   int64        // … or so many steps in all, if that is not 0 …
-	Patience   int          // … or after so many epochs without a higher accuracy in the validation, if that is not 0
+	Accumulate int          // batches a step, see [Trainer.Accumulate]; 0 means 1. The last step of an epoch takes the batches that are left
+
+	Epochs   int   // limit of the epochs in all
+	MaxSteps int64 // limit of the steps in all; 0 for none
+	Patience int   // limit of the epochs in a row without a higher validation accuracy; 0 for none
 
 	OnStep  func(StepEvent) error  // called after every step; may be nil; its error ends the run
 	OnEpoch func(EpochEvent) error // called after every epoch; may be nil; its error ends the run
@@ -25,7 +26,7 @@ type FitConfig struct {
 type StepEvent struct {
 	StepResult
 	Epoch   int   // from 1
-	Batch   int   // from 1, of the epoch: the last of the step
+	Batch   int   // the last batch of the step: its number in the epoch, from 1
 	Batches int   // in an epoch
 	Steps   int64 // in all
 	Samples int   // in this step
@@ -34,21 +35,24 @@ type StepEvent struct {
 // EpochEvent reports an epoch.
 type EpochEvent struct {
 	Epoch        int     // from 1
-	TrainLoss    float64 // mean over the epoch's samples, each as the weights were when it came
+	TrainLoss    float64 // mean over the epoch's samples, each with the weights at its step
+	NonFinite    int     // samples that TrainLoss leaves out: the loss of their batch was not finite, and its step was skipped
 	Validation   Metrics // zero if there is no validation set
-	Best         bool    // whether the accuracy in it is the highest so far
+	Best         bool    // whether the validation accuracy is the highest so far, and its loss finite
 	LossScale    float32 // after the epoch
 	Skipped      int64   // steps of the epoch that were skipped
 	LearningRate float64 // of the next step
-	ImagesPerSec float64 // samples trained a second, evaluation not counted
+	ImagesPerSec float64 // samples trained a second, without evaluation
 }
 
-// Fit trains until the epochs or steps of cfg are done, from where the trainer
+// Fit trains until the epochs or steps of cfg are done. It starts where the trainer
 // stands: at the beginning or, after [Trainer.Restore], anywhere.
 //
-// If ctx is cancelled it stops after the step under way, in a state that can
-// be saved and continued from, and returns ctx's error. It returns the error of
-// [Trainer.Step] where the run cannot be saved, and the error of a data set that fails.
+// If ctx is cancelled, Fit stops after the current step, in a state that can be saved and
+// continued, and returns ctx's error. It returns the errors of [Trainer.Step] and of a
+// data set that fails, and a [*DivergedError] if, after an epoch or at the end, no loss
+// of the epoch was finite, or a weight is not. It neither evaluates nor reports such an
+// epoch.
 func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 	p := &t.progress
 	if err := cfg.Train.Seek(p.Epoch, p.Batch); err != nil {
@@ -79,18 +83,24 @@ func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 			break // the steps ran out within the epoch
 		}
 		e := EpochEvent{
-			Epoch: p.Epoch + 1, TrainLoss: p.LossSum / float64(max(p.Samples, 1)), Skipped: p.EpochSkipped,
+			Epoch: p.Epoch + 1, TrainLoss: p.LossSum / float64(p.Samples), NonFinite: p.NonFinite, Skipped: p.EpochSkipped,
 			LossScale: t.cfg.Scaler.Scale(), LearningRate: t.cfg.Schedule(t.cfg.Optimizer.State().Steps),
 			ImagesPerSec: float64(samples) / time.Since(start).Seconds(),
 		}
-		// Before the epoch counts as done: cancelled here, the run continues here.
+		if err := t.diverged(p.Steps); err != nil {
+			return err
+		}
+		if !finite(e.TrainLoss) {
+			return &DivergedError{Step: p.Steps, Where: fmt.Sprintf("the loss of epoch %d", e.Epoch), Value: e.TrainLoss}
+		}
+		// Evaluate before the epoch counts as done: a run cancelled here continues here.
 		best, bestEpoch := p.Best, p.BestEpoch
 		if cfg.Validation != nil {
 			var err error
 			if e.Validation, err = t.Evaluate(ctx, cfg.Validation); err != nil {
 				return err
 			}
-			if accuracy := e.Validation.Accuracy(); bestEpoch == 0 || accuracy > best {
+			if accuracy := e.Validation.Accuracy(); finite(e.Validation.Loss) && (bestEpoch == 0 || accuracy > best) {
 				e.Best, best, bestEpoch = true, accuracy, e.Epoch
 			}
 		}
@@ -104,7 +114,7 @@ func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 			}
 		}
 	}
-	return nil
+	return t.diverged(p.Steps)
 }
 
 // fitStep takes a step by the next batches of the epoch.

@@ -17,35 +17,35 @@ type Kind string
 // The kinds.
 const (
 	Activation     Kind = "activation"      // the output of a layer
-	Gradient       Kind = "gradient"        // of the loss by that
-	WeightGradient Kind = "weight gradient" // of the loss by a parameter, which halfgrad never rounds to fp16
+	Gradient       Kind = "gradient"        // of the loss by the output of a layer
+	WeightGradient Kind = "weight gradient" // of the loss by a parameter; halfgrad never rounds it to fp16
 )
 
-// Statistic tells how some values, computed in fp32, fit into fp16. Shares are of the
-// values that are not zero.
+// Statistic says how some values, computed in fp32, fit into fp16. Shares count values
+// that are not zero.
 type Statistic struct {
 	Layer  string // such as "0 (Linear 784→256)"
 	Kind   Kind
-	Name   string  // of the parameter, where it is of one
+	Name   string  // of the parameter; "" for the other kinds
 	Values int     // that are not zero
 	Max    float64 // the largest magnitude, with no loss scale
 
-	// At the present loss scale, where it is of gradients:
+	// At the present loss scale, if these are gradients:
 	Zero      float64 // the share that rounds to zero
-	Subnormal float64 // the share that rounds to a subnormal: less than 11 bits are left
-	Overflow  float64 // the share that rounds to an infinity, or is none or a NaN
+	Subnormal float64 // the share that rounds to a subnormal, with less than 11 bits
+	Overflow  float64 // the share that rounds to an infinity, or is an infinity or a NaN
 
 	// With no loss scale:
 	UnscaledZero      float64
 	UnscaledSubnormal float64
 }
 
-// Inspect tells why the loss scale matters: it takes a batch, of fp32, forward and
-// backward in fp32, where nothing is lost, and tells for each layer what fp16 would
-// lose. The model keeps its weights, and the run goes on as if nothing had happened.
+// Inspect shows why the loss scale matters: it takes a batch forward and backward in fp32,
+// where nothing is lost, and returns what fp16 would lose in each layer. It changes
+// neither the weights nor the course of the run.
 //
 // The error says that the batch is not of fp32, that gradients have been accumulated,
-// or that the model is not a [nn.Sequential] or another that has its traces.
+// or that the model lacks the Traces method of [nn.Sequential].
 func (t *Trainer) Inspect(b *data.Batch) ([]Statistic, error) {
 	model, ok := t.cfg.Model.(interface{ Traces() []nn.Trace })
 	switch {
@@ -95,7 +95,7 @@ func statistic(values []float32, scale float32, s Statistic) Statistic {
 	return s
 }
 
-// round counts what v, which is not zero, becomes in fp16, if it is not normal.
+// round counts what v becomes in fp16 unless that is a normal number. v is not zero.
 func round(v float32, zero, subnormal, overflow *int) {
 	switch h := fp16.FromFloat32(v); {
 	case h&0x7fff == 0:

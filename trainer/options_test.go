@@ -566,11 +566,15 @@ func TestInspectLeavesNoTrace(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	nan := math.NaN()
 	for want, c := range map[string]trainer.Config{
-		"label smoothing is 1":     {Smoothing: 1},
-		"label smoothing is NaN":   {Smoothing: nan},
-		"loss weight is -1":        {LossWeight: -1},
-		"loss weight is +Inf":      {LossWeight: math.Inf(1)},
+		"label smoothing is 1":   {Smoothing: 1},
+		"label smoothing is NaN": {Smoothing: nan},
+		"loss weight is -1":      {LossWeight: -1},
+		"loss weight is +Inf":    {LossWeight: math.Inf(1)},
+		"loss weight is 1e-300: want a number from 1.2e-38 to 3.4e+38": {LossWeight: 1e-300},
+		"loss weight is 1e+39":     {LossWeight: 1e39},
 		"norm of -1":               {Clip: trainer.Clip{Norm: -1}},
+		"norm of 1e-300":           {Clip: trainer.Clip{Norm: 1e-300}},
+		"values of 1e-300":         {Clip: trainer.Clip{Value: 1e-300}},
 		"values of NaN":            {Clip: trainer.Clip{Value: nan}},
 		"averaged weights is 1":    {Average: 1},
 		"averaged weights is -0.5": {Average: -0.5},

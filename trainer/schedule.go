@@ -7,14 +7,15 @@ import (
 	"github.com/halfgrad/halfgrad/portable"
 )
 
-// Schedule gives the learning rate of a step from the number of steps that
-// were taken before it, skipped ones not counted.
+// Schedule gives the learning rate of a step from the number of steps that were taken
+// before it, without the skipped ones. The rate must be from 0 to the largest fp32
+// number, or [Trainer.Step] returns an error.
 type Schedule func(step int64) float64
 
 // Constant is the schedule that always gives rate.
 func Constant(rate float64) Schedule { return func(int64) float64 { return rate } }
 
-// Linear is the schedule that falls from rate in a straight line, to reach
+// Linear is the schedule that falls from rate in a straight line and reaches
 // zero after the given number of steps.
 func Linear(rate float64, steps int64) Schedule {
 	return func(step int64) float64 {
@@ -45,22 +46,22 @@ func Cosine(rate, final float64, steps int64) Schedule {
 	return func(step int64) float64 { return anneal(rate, final, float64(min(step, steps))/float64(max(steps, 1))) }
 }
 
-// anneal returns where half a cosine from a to b is after the given part of the way.
+// anneal returns the value of half a cosine from a to b at part, from 0 to 1.
 func anneal(a, b, part float64) float64 {
 	return b + float64((a-b)/2*(1+portable.CosPi(part)))
 }
 
-// The shape of [OneCycle], that of PyTorch's OneCycleLR.
+// The shape of [OneCycle], as in PyTorch's OneCycleLR.
 const (
 	oneCycleRise  = 0.3  // the part of the steps in which the rate rises
-	oneCycleStart = 25   // what the highest rate is of the first
-	oneCycleEnd   = 25e4 // and of the last
+	oneCycleStart = 25   // the highest rate divided by the first
+	oneCycleEnd   = 25e4 // the highest rate divided by the last
 )
 
 // OneCycle is the schedule that rises from rate/25 to rate in the first 30 % of the
 // steps and falls to rate/250,000 in the others, both along half a cosine (Smith and
-// Topin, "Super-Convergence", 2018; the numbers are those of PyTorch's OneCycleLR). The
-// momentum, which others move against the rate, stays as it is.
+// Topin, "Super-Convergence", 2018, with the numbers of PyTorch's OneCycleLR). Unlike
+// there, the momentum stays constant.
 func OneCycle(rate float64, steps int64) Schedule {
 	last := max(steps-1, 1)
 	top := float64(oneCycleRise*float64(steps)) - 1
@@ -73,8 +74,8 @@ func OneCycle(rate float64, steps int64) Schedule {
 	}
 }
 
-// Warmup is the schedule s but for its first steps, in which its rate is multiplied by
-// 1/steps, 2/steps, and so on.
+// Warmup is the schedule s with the rates of its first steps multiplied by 1/steps,
+// 2/steps, and so on.
 func Warmup(steps int64, s Schedule) Schedule {
 	return func(step int64) float64 {
 		if step >= steps {
@@ -84,11 +85,11 @@ func Warmup(steps int64, s Schedule) Schedule {
 	}
 }
 
-// CheckRate returns an error unless rate can be a learning rate: a positive,
-// finite number.
+// CheckRate returns an error unless rate can be the highest learning rate of a run: a
+// number from 1.2e-38 to 3.4e38, as fp32 holds it.
 func CheckRate(rate float64) error {
-	if rate > 0 && !math.IsInf(rate, 1) {
+	if factor(rate) {
 		return nil
 	}
-	return fmt.Errorf("trainer: the learning rate is %g: want a positive, finite number", rate)
+	return fmt.Errorf("trainer: the learning rate is %g: want a number from %.2g to %.2g", rate, smallest, math.MaxFloat32)
 }

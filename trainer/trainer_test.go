@@ -557,13 +557,15 @@ func TestSchedules(t *testing.T) {
 	if got := trainer.Constant(0.3)(1 << 40); got != 0.3 {
 		t.Errorf("Constant: %v", got)
 	}
-	for _, rate := range []float64{0, -1, math.NaN(), math.Inf(1), math.Inf(-1)} {
+	for _, rate := range []float64{0, -1, 1e-300, 1e39, math.NaN(), math.Inf(1), math.Inf(-1)} {
 		if trainer.CheckRate(rate) == nil {
 			t.Errorf("CheckRate(%v) finds nothing wrong", rate)
 		}
 	}
-	if err := trainer.CheckRate(1e-300); err != nil {
-		t.Error(err)
+	for _, rate := range []float64{1e-37, 0.1, 1e38} {
+		if err := trainer.CheckRate(rate); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

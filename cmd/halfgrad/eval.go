@@ -39,7 +39,7 @@ type evaluation struct {
 	WeightsSHA256 string `json:"weights_sha256"`
 
 	Classes   []classEvaluation `json:"classes"`
-	Confusion [][]int           `json:"confusion"` // [label][prediction]: images
+	Confusion [][]int           `json:"confusion,omitempty"` // [label][prediction]: images; not for more than maxConfusion classes
 }
 
 // classEvaluation is how well the network does on a class; trainer.ClassMetrics
@@ -52,8 +52,10 @@ type classEvaluation struct {
 	F1        float64 `json:"f1"`
 }
 
-// maxWorst is how many mistakes fit on a sheet.
-const maxWorst = 1000
+const (
+	maxWorst     = 1000 // mistakes that fit on a sheet
+	maxConfusion = 1000 // classes whose confusion matrix is shown
+)
 
 func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	for _, f := range []struct{ flag, path string }{{"--confusion", c.Confusion}, {"--mistakes", c.Mistakes}} {
@@ -84,6 +86,9 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 		return usagef("checkpoint %s is of a network %s: want one from %d to %d for images of %d×%d in %d classes",
 			c.Checkpoint, s.shape(), test.H*test.W, test.Classes, test.H, test.W, test.Classes)
 	}
+	if c.Confusion != "" && test.Classes > maxConfusion {
+		return usagef("--confusion: there are %d classes: want at most %d", test.Classes, maxConfusion)
+	}
 	var mistakes []trainer.Prediction
 	m, err := trainer.Evaluate(ctx, &nn.Context{Engine: engine}, s.model, s.dtype(), test.Standardized(s.Mean, s.Std), func(p trainer.Prediction) {
 		if p.Class != p.Label {
@@ -93,19 +98,23 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	var confusion [][]int
+	if m.Confusion.Classes() <= maxConfusion {
+		confusion = m.Confusion.Matrix()
+	}
 	classes := make([]classEvaluation, m.Confusion.Classes())
 	for k := range classes {
 		r := m.Confusion.Class(k)
 		classes[k] = classEvaluation{k, r.Support, r.Precision, r.Recall, r.F1}
 	}
-	if err := c.draw(m, classes, mistakes, test); err != nil {
+	if err := c.draw(m, confusion, classes, mistakes, test); err != nil {
 		return err
 	}
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(evaluation{
 			TestAccuracy: number(m.Accuracy()), TestLoss: number(m.Loss), Correct: m.Correct, Images: m.Samples,
 			Precision: s.Precision, Kernel: engine.Tier(), Threads: engine.Threads(), WeightsSHA256: trainer.WeightsSHA256(s.model),
-			Classes: classes, Confusion: m.Confusion.Matrix(),
+			Classes: classes, Confusion: confusion,
 		})
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -131,14 +140,14 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 }
 
 // draw writes the figures that the flags ask for.
-func (c *evalCmd) draw(m trainer.Metrics, classes []classEvaluation, mistakes []trainer.Prediction, test *data.Images) error {
+func (c *evalCmd) draw(m trainer.Metrics, confusion [][]int, classes []classEvaluation, mistakes []trainer.Prediction, test *data.Images) error {
 	if c.Confusion != "" {
 		var recall, precision []float64
 		for _, k := range classes {
 			recall, precision = append(recall, k.Recall), append(precision, k.Precision)
 		}
 		title := fmt.Sprintf("%d of %d images right, %.2f %%", m.Correct, m.Samples, 100*m.Accuracy())
-		if err := saveFigure(figure.Confusion(title, m.Confusion.Matrix(), recall, precision), "--confusion", c.Confusion); err != nil {
+		if err := saveFigure(figure.Confusion(title, confusion, recall, precision), "--confusion", c.Confusion); err != nil {
 			return err
 		}
 	}

@@ -440,7 +440,7 @@ func TestBadFlags(t *testing.T) {
 		flags []string
 		want  []string
 	}{
-		{[]string{"--lr", "nan"}, []string{"--lr NaN", "positive, finite"}},
+		{[]string{"--lr", "nan"}, []string{"--lr NaN", "positive number from 1.2e-38 to 3.4e+38"}},
 		{[]string{"--lr", "inf"}, []string{"--lr +Inf"}},
 		{[]string{"--lr", "0"}, []string{"--lr 0"}},
 		{[]string{"--lr", "-0.1"}, []string{"--lr -0.1"}},
@@ -643,19 +643,6 @@ func TestBadCheckpoint(t *testing.T) {
 				t.Errorf("the file has changed (%v)", err)
 			}
 		})
-	}
-}
-
-// A run that diverges says where, fails, and leaves the checkpoint it had.
-func TestDiverged(t *testing.T) {
-	dir := smallData(t)
-	args, out := trainArgs(t, dir, "--lr", "1e30", "--epochs", "40", "--metrics", filepath.Join(t.TempDir(), "m"))
-	r := command(t, args...)
-	if r.code != exitFailed || !strings.Contains(r.stderr, "layer") || !strings.Contains(r.stderr, "overflowed") || strings.Count(r.stderr, "\n") != 1 {
-		t.Errorf("exit code %d: %s", r.code, r.stderr)
-	}
-	if _, err := os.Stat(filepath.Join(out, checkpointName)); err == nil {
-		weightsHash(t, out) // a whole one
 	}
 }
 

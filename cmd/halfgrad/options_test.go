@@ -261,7 +261,8 @@ func TestBadOptions(t *testing.T) {
 		{"dropout", "1", "--dropout 1: want 0 or more"}, {"dropout", "nan", "--dropout NaN"}, {"input-dropout", "-0.1", "--input-dropout -0.1"},
 		{"accumulate", "0", "--accumulate 0: want 1"}, {"warmup", "-1", "--warmup -1"}, {"decay", "2", "--decay 2"}, {"decay-every", "0", "--decay-every 0"},
 		{"shift", "-1", "--shift -1: want 0"}, {"label-smoothing", "1", "--label-smoothing 1"}, {"clip-norm", "-1", "--clip-norm -1"}, {"clip-norm", "inf", "--clip-norm +Inf"}, {"clip-value", "nan", "--clip-value NaN"},
-		{"ema", "1", "--ema 1"}, {"loss-weight", "0", "--loss-weight 0"}, {"loss-weight", "1e39", "--loss-weight 1e+39"}, {"early-stop", "-1", "--early-stop -1"},
+		{"ema", "1", "--ema 1"}, {"loss-weight", "0", "--loss-weight 0"}, {"loss-weight", "1e39", "--loss-weight 1e+39"},
+		{"loss-weight", "1e-300", "--loss-weight 1e-300: want a positive number from 1.2e-38 to 3.4e+38"}, {"lr", "1e-300", "--lr 1e-300: want a positive number from 1.2e-38"}, {"lr", "1e39", "--lr 1e+39"}, {"early-stop", "-1", "--early-stop -1"},
 		{"checkpoint-every", "-1", "--checkpoint-every -1"}, {"keep", "-1", "--keep -1"}, {"log-every", "-1", "--log-every -1"}, {"recipe", "cake", "--recipe cake: want one of"},
 	} {
 		args, out := trainArgs(t, dir, "--"+tt.flag, tt.value)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -145,7 +144,8 @@ func (s settings) check() error {
 	if _, err := tensor.ParseDType(s.Precision); err != nil {
 		return fmt.Errorf("--precision %s: want fp16 or fp32", s.Precision)
 	}
-	positive := func(x float64) bool { return x > 0 && !math.IsInf(x, 1) }
+	positive := func(x float64) bool { return trainer.CheckRate(x) == nil } // as fp32 holds it
+	const positiveWant = "a positive number from 1.2e-38 to 3.4e+38"
 	part := func(x float64) bool { return x >= 0 && x < 1 }
 	for _, f := range []struct {
 		flag  string
@@ -159,19 +159,19 @@ func (s settings) check() error {
 		{"batch", s.Batch, s.Batch >= 1 && s.Batch <= maxBatch, fmt.Sprintf("1 to %d", maxBatch)},
 		{"accumulate", s.Accumulate, s.Accumulate >= 1 && s.Accumulate <= maxBatch, fmt.Sprintf("1 to %d", maxBatch)},
 		{"optimizer", s.Optimizer, slices.Contains(optimizers, s.Optimizer), "one of " + strings.Join(optimizers, ", ")},
-		{"lr", s.LR, trainer.CheckRate(s.LR) == nil, "a positive, finite number"},
+		{"lr", s.LR, positive(s.LR), positiveWant},
 		{"schedule", s.Schedule, slices.Contains(schedules, s.Schedule), "one of " + strings.Join(schedules, ", ")},
 		{"warmup", s.Warmup, s.Warmup >= 0, "0 or more"},
 		{"decay", s.Decay, s.Decay >= 0 && s.Decay <= 1, "0 to 1"},
 		{"decay-every", s.DecayEvery, s.DecayEvery >= 1 && s.DecayEvery <= maxEpoch, fmt.Sprintf("1 to %d", maxEpoch)},
 		{"momentum", s.Momentum, part(s.Momentum), "0 or more and less than 1"},
-		{"weight-decay", s.WeightDecay, s.WeightDecay == 0 || positive(s.WeightDecay), "0 or a positive, finite number"},
+		{"weight-decay", s.WeightDecay, s.WeightDecay == 0 || positive(s.WeightDecay), "0 or " + positiveWant},
 		{"shift", s.Shift, s.Shift >= 0 && s.Shift <= maxShift, fmt.Sprintf("0 to %d", maxShift)},
 		{"label-smoothing", s.Smoothing, part(s.Smoothing), "0 or more and less than 1"},
-		{"clip-norm", s.ClipNorm, s.ClipNorm == 0 || positive(s.ClipNorm), "0 or a positive, finite number"},
-		{"clip-value", s.ClipValue, s.ClipValue == 0 || positive(s.ClipValue), "0 or a positive, finite number"},
+		{"clip-norm", s.ClipNorm, s.ClipNorm == 0 || positive(s.ClipNorm), "0 or " + positiveWant},
+		{"clip-value", s.ClipValue, s.ClipValue == 0 || positive(s.ClipValue), "0 or " + positiveWant},
 		{"ema", s.EMA, part(s.EMA), "0 or more and less than 1"},
-		{"loss-weight", s.LossWeight, positive(s.LossWeight) && s.LossWeight <= math.MaxFloat32, "a positive, finite number"},
+		{"loss-weight", s.LossWeight, positive(s.LossWeight), positiveWant},
 		{"early-stop", s.EarlyStop, s.EarlyStop >= 0, "0 or more"},
 		{"holdout", s.Holdout, s.Holdout >= 0, "0 or more"},
 	} {

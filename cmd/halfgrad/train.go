@@ -94,7 +94,9 @@ func (c *trainCmd) Run(ctx context.Context, e *env) error {
 		return usageError{fmt.Errorf("--metrics: %w", err)}
 	}
 	s.metrics, s.bar = metrics, newBar(s)
-	err = s.run(ctx)
+	if err = s.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		err = s.failed(err)
+	}
 	if closing := metrics.close(); closing != nil {
 		err = errors.Join(err, fmt.Errorf("--metrics: %w", closing))
 	}
@@ -342,12 +344,15 @@ func (s *session) run(ctx context.Context) error {
 	if err != nil {
 		return err // a checkpoint of the last epoch is there
 	}
-	if err := s.save(checkpointName); err != nil {
-		return err
-	}
 	m, err := s.trainer.Evaluate(ctx, s.test)
 	if err != nil {
 		return s.interrupted(err)
+	}
+	if err := s.checkTestLoss(m); err != nil {
+		return err
+	}
+	if err := s.save(checkpointName); err != nil {
+		return err
 	}
 	p, hash := s.trainer.Progress(), trainer.WeightsSHA256(s.model)
 	accuracy, loss := number(m.Accuracy()), number(m.Loss)
@@ -435,6 +440,7 @@ func (s *session) stepDone(e trainer.StepEvent) error {
 // checkpoint knows nothing of are dropped when the run is continued.
 func (s *session) epochDone(ctx context.Context, e trainer.EpochEvent) error {
 	s.bar.epoch(e)
+	s.warnNonFinite(e)
 	p := s.trainer.Progress()
 	event := epochEvent{
 		Event: "epoch", Epoch: e.Epoch, Steps: p.Steps, TrainLoss: number(e.TrainLoss), LossScale: e.LossScale,

@@ -108,7 +108,7 @@ func (r *Run) add(text []byte, planned *int64) error {
 		}
 		r.restart(s)
 		*planned = s.Epochs
-	case "done", "interrupted":
+	case "done", "interrupted", "error":
 		var d done
 		if err := json.Unmarshal(text, &d); err != nil {
 			return fmt.Errorf("%s event: %w", kind.Event, err)
