@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,10 +30,10 @@ type Source struct {
 	// of any integer type of IDX.
 	Dir string
 
-	// Classes is the number of classes of the files in Dir: labels are below it. 0
-	// means the largest label of the training images plus 1. Labels from 10 on then
-	// need images of at least half of the classes, because a single damaged label
-	// would make a network of thousands of outputs.
+	// Classes is the number of classes: labels are below it. 0 means 10 for MNIST and,
+	// for the files in Dir, the largest label of the training images plus 1. Labels
+	// from 10 on then need images of at least half of the classes, because a single
+	// damaged label would make a network of thousands of outputs.
 	Classes int
 
 	// CacheDir is the folder for fetched files. Empty means the value of
@@ -121,7 +122,7 @@ func LoadMNIST(ctx context.Context, src Source) (*MNIST, error) {
 			return nil, err
 		}
 	}
-	return assemble(arrays, names, 10)
+	return assemble(arrays, names, cmp.Or(src.Classes, 10))
 }
 
 // loadFolder loads the files in dir, whatever they hold.

@@ -64,7 +64,7 @@ const earlierName = "earlier-%d"
 // keepEarlier moves the files of an earlier run in the folder dir, and the file extra
 // where that lies there too, into a folder of their own in dir. It returns a line that
 // says so, or "" where there was no run.
-func keepEarlier(dir, extra string) (string, error) {
+func keepEarlier(e *env, dir, extra string) (string, error) {
 	files, err := runFiles(dir)
 	if err != nil || len(files) == 0 {
 		return "", err
@@ -87,7 +87,7 @@ func keepEarlier(dir, extra string) (string, error) {
 			return "", err
 		}
 	}
-	return "kept the earlier run in " + to + unfinished(to), nil
+	return "kept the earlier run in " + to + unfinished(e, to), nil
 }
 
 // runFiles returns the names of the files in dir that a run of halfgrad train, and an
@@ -138,7 +138,7 @@ func staleExports(dir string) (paths []string) {
 
 // unfinished returns how far the run in the folder dir got, and how to go on with it,
 // or "" for one that is over.
-func unfinished(dir string) string {
+func unfinished(e *env, dir string) string {
 	path := filepath.Join(dir, checkpointName)
 	f, err := checkpoint.Read(path)
 	if err != nil {
@@ -152,5 +152,5 @@ func unfinished(dir string) string {
 	if err != nil || p.Epoch >= s.Epochs || s.EarlyStop > 0 && p.Epoch-p.BestEpoch >= s.EarlyStop {
 		return ""
 	}
-	return fmt.Sprintf(", unfinished after %d of %d epochs; go on with it by: halfgrad train --resume --out %s", p.Epoch, s.Epochs, dir)
+	return fmt.Sprintf(", unfinished after %d of %d epochs; go on with it by: %s", p.Epoch, s.Epochs, e.resumeCommand(dir, s.Origin))
 }

@@ -55,6 +55,7 @@ type classEvaluation struct {
 const (
 	maxWorst     = 1000 // mistakes that fit on a sheet
 	maxConfusion = 1000 // classes whose confusion matrix is shown
+	maxTable     = 40   // classes that all have a line in the table
 )
 
 func (c *evalCmd) Run(ctx context.Context, e *env) error {
@@ -77,14 +78,13 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	images, err := c.load(ctx, e)
+	images, _, err := c.loadFor(ctx, e, c.Checkpoint, s.settings, testPart, true)
 	if err != nil {
 		return err
 	}
 	test := images.Test
-	if in, out := s.Widths[0], s.Widths[len(s.Widths)-1]; in != test.H*test.W || out != test.Classes {
-		return usagef("checkpoint %s is of a network %s: want one from %d to %d for images of %d×%d in %d classes",
-			c.Checkpoint, s.shape(), test.H*test.W, test.Classes, test.H, test.W, test.Classes)
+	if in := s.Widths[0]; in != test.H*test.W {
+		return usagef("checkpoint %s is of a network %s: want one from %d inputs for images of %d×%d", c.Checkpoint, s.shape(), test.H*test.W, test.H, test.W)
 	}
 	if c.Confusion != "" && test.Classes > maxConfusion {
 		return usagef("--confusion: there are %d classes: want at most %d", test.Classes, maxConfusion)
@@ -117,9 +117,14 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 			Classes: classes, Confusion: confusion,
 		})
 	}
+	shown := classes
+	if len(classes) > maxTable {
+		shown = worstClasses(classes, maxTable)
+		fmt.Fprintf(e.stdout, "of %d classes, %d of those with images, the lowest F1 first; --json has all\n", len(classes), len(shown))
+	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "class\tsupport\tprecision\trecall\tF1\t")
-	for _, k := range classes {
+	for _, k := range shown {
 		fmt.Fprintf(w, "%d\t%d\t%.4f\t%.4f\t%.4f\t\n", k.Class, k.Support, k.Precision, k.Recall, k.F1)
 	}
 	if err := w.Flush(); err != nil {
@@ -168,6 +173,13 @@ func (c *evalCmd) draw(m trainer.Metrics, confusion [][]int, classes []classEval
 		})
 	}
 	return saveFigure(figure.Mistakes(title, sheet), "--mistakes", c.Mistakes)
+}
+
+// worstClasses returns at most n of the classes that have images, the lowest F1 first.
+func worstClasses(classes []classEvaluation, n int) []classEvaluation {
+	worst := slices.DeleteFunc(slices.Clone(classes), func(k classEvaluation) bool { return k.Support == 0 })
+	slices.SortStableFunc(worst, func(a, b classEvaluation) int { return cmp.Compare(a.F1, b.F1) })
+	return worst[:min(n, len(worst))]
 }
 
 // worstMistakes returns at most n of the mistakes, those of which the network was the

@@ -166,8 +166,8 @@ func TestEvalNoMistake(t *testing.T) {
 	args, out := trainArgs(t, smallData(t))
 	succeed(t, args...)
 	path := filepath.Join(t.TempDir(), "m.png")
-	r := succeed(t, "eval", "--checkpoint", out, "--data", datatest.Folder(t, 600, 10, 1), "--mistakes", path)
-	if !strings.Contains(r.lastLine(), "(10 of 10 images)") || !strings.Contains(r.stdout, "wrote "+path+", but there is no mistake to show\n") {
+	r := command(t, "eval", "--checkpoint", out, "--data", datatest.Folder(t, 600, 10, 1), "--mistakes", path)
+	if r.code != 0 || !strings.Contains(r.lastLine(), "(10 of 10 images)") || !strings.Contains(r.stdout, "wrote "+path+", but there is no mistake to show\n") {
 		t.Errorf("it says\n%s", r.stdout)
 	}
 	checkPNG(t, path)

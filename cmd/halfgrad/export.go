@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -52,7 +53,11 @@ func (c *exportCmd) Run(e *env) error {
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return usageError{fmt.Errorf("--out: %w", err)}
 	}
-	if err := export(out, c.Format, s.model, dtype, s.settings, s.exported(s.file)); err != nil {
+	metadata, err := s.exported(s.file)
+	if err != nil {
+		return err
+	}
+	if err := export(out, c.Format, s.model, dtype, s.settings, metadata); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "wrote %s: a network %s, its weights in %v\n", out, s.shape(), dtype)
@@ -77,20 +82,41 @@ func export(path, format string, model *nn.Sequential, dtype tensor.DType, s set
 }
 
 // What an exported file's metadata tells of the network: it is for pixels from 0 to 1,
-// less the mean, divided by the deviation.
+// less the mean, divided by the deviation. dataKey has the digests of the data that it
+// was trained on, see origin, but no path.
 const (
 	meanKey      = "pixel_mean"
 	stdKey       = "pixel_std"
 	precisionKey = "precision"
+	dataKey      = "data"
 )
 
-// exported returns the metadata of a file made of the checkpoint f.
-func (s settings) exported(f *checkpoint.File) map[string]string {
+// exported returns the metadata of a file made of the checkpoint. Folders of this
+// machine are nobody else's business, so it has no place of the data but MNIST.
+func (s settings) exported(f *checkpoint.File) (map[string]string, error) {
+	if s.Origin.Place != mnistPlace {
+		s.Origin.Place = ""
+	}
+	if s.Std == 0 { // that of images of a single colour, which counts as 1
+		s.Std = 1
+	}
 	metadata := map[string]string{
 		"producer": "halfgrad", precisionKey: s.Precision, meanKey: fmt.Sprint(s.Mean), stdKey: fmt.Sprint(s.Std),
 	}
-	if _, ok := f.Metadata[importKey]; !ok { // trained here
-		metadata["settings"] = f.Metadata[settingsKey]
+	add := func(key string, value any) error {
+		b, err := json.Marshal(value)
+		metadata[key] = string(b)
+		return err
 	}
-	return metadata
+	if s.Origin != (origin{}) {
+		if err := add(dataKey, s.Origin); err != nil {
+			return nil, err
+		}
+	}
+	if _, ok := f.Metadata[importKey]; !ok { // trained here
+		if err := add("settings", s); err != nil {
+			return nil, err
+		}
+	}
+	return metadata, nil
 }

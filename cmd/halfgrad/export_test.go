@@ -74,7 +74,8 @@ func TestExportSafetensors(t *testing.T) {
 		}
 		for key, want := range map[string]string{
 			"format": "pt", "producer": "halfgrad", "precision": "fp16", "pixel_mean": fmt.Sprint(s.Mean), "pixel_std": fmt.Sprint(s.Std),
-			"settings": trained.Metadata[settingsKey],
+			"settings": strings.Replace(trained.Metadata[settingsKey], fmt.Sprintf("%q:%q,", "place", s.Origin.Place), "", 1),
+			"data":     fmt.Sprintf(`{"train_sha256":%q,"test_sha256":%q}`, s.Origin.Train, s.Origin.Test),
 		} {
 			if f.Metadata[key] != want {
 				t.Errorf("the metadata's %s is %q, want %q", key, f.Metadata[key], want)
@@ -114,7 +115,9 @@ func TestExportONNX(t *testing.T) {
 			t.Fatal(err)
 		}
 		want, err := interchange.ONNX(model, interchange.ONNXConfig{Precision: tt.want, Mean: s.Mean, Std: s.Std, Metadata: map[string]string{
-			"producer": "halfgrad", "precision": tt.precision, "settings": f.Metadata[settingsKey],
+			"producer": "halfgrad", "precision": tt.precision,
+			"settings":   strings.Replace(f.Metadata[settingsKey], fmt.Sprintf("%q:%q,", "place", s.Origin.Place), "", 1),
+			"data":       fmt.Sprintf(`{"train_sha256":%q,"test_sha256":%q}`, s.Origin.Train, s.Origin.Test),
 			"pixel_mean": fmt.Sprint(s.Mean), "pixel_std": fmt.Sprint(s.Std),
 		}})
 		if err != nil {

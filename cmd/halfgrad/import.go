@@ -112,11 +112,24 @@ func (c *importCmd) settings(metadata map[string]string, model *nn.Sequential) (
 	if noted, ok := metadata[precisionKey]; ok {
 		s.Precision = noted
 	}
+	if noted, ok := metadata[dataKey]; ok {
+		if err := json.Unmarshal([]byte(noted), &s.Origin); err != nil {
+			return s, fmt.Errorf("%s: %q in its metadata: %w", c.File, dataKey, err)
+		}
+		if s.Origin.Place != mnistPlace {
+			s.Origin.Place = ""
+		}
+	}
 	if c.Mean != nil {
 		s.Mean = *c.Mean
 	}
 	if c.Std != nil {
 		s.Std = *c.Std
+	}
+	// Pixels from 0 to 1 have no other mean, and a deviation of at most 0.5; 1 leaves
+	// them as they are.
+	if !(s.Mean >= 0 && s.Mean <= 1 && s.Std > 0 && s.Std <= 1) {
+		return s, fmt.Errorf("%s: pixels of mean %v and standard deviation %v: want --mean from 0 to 1, and --std above 0 and at most 1, on the scale where white is 1", c.File, s.Mean, s.Std)
 	}
 	if c.Precision != "" {
 		s.Precision = c.Precision

@@ -40,7 +40,7 @@ func (c *inspectCmd) Run(ctx context.Context, e *env) error {
 	if s.engine, err = newEngine(c.Kernel, c.Threads); err != nil {
 		return err
 	}
-	if s.images, err = s.load(ctx, e); err != nil {
+	if s.images, s.Origin, err = s.loadFor(ctx, e, path, s.settings, trainPart, false); err != nil {
 		return err
 	}
 	if err := s.fitToData(); err != nil {

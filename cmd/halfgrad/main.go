@@ -55,7 +55,7 @@ type cli struct {
 
 	Train   trainCmd   `cmd:"" help:"Train a network on MNIST or a data set in its form."`
 	Eval    evalCmd    `cmd:"" help:"Evaluate a checkpoint on the test images."`
-	Predict predictCmd `cmd:"" help:"Tell which digits pictures show."`
+	Predict predictCmd `cmd:"" help:"Tell which classes pictures show: digits, for a network that learned MNIST."`
 	Export  exportCmd  `cmd:"" help:"Hand a checkpoint's weights to other programs: PyTorch, ONNX runtimes."`
 	Import  importCmd  `cmd:"" help:"Make a checkpoint of weights that PyTorch has trained."`
 	Inspect inspectCmd `cmd:"" help:"Show what fp16 would lose of a network's gradients, with and without a loss scale."`
@@ -75,6 +75,7 @@ type env struct {
 	columns        func() int      // its width; nil for 80
 	wrap           func() int      // the width of the terminal behind stdout; nil where there is none
 	frame          time.Duration   // from one picture of a progress bar to the next
+	program        string          // what to type for the program; empty for halfgrad
 	explicit       map[string]bool // the flags given on the command line or in a file, by name
 	fromFile       map[string]bool // those of them that a file gave
 	flags          []*kong.Flag    // all flags of the command
@@ -93,7 +94,7 @@ func main() {
 		<-ctx.Done()
 		stop() // a second Ctrl-C ends the program at once
 	}()
-	e := &env{stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr), columns: columnsOf(os.Stderr), frame: 100 * time.Millisecond}
+	e := &env{program: programName(os.Args[0]), stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr), columns: columnsOf(os.Stderr), frame: 100 * time.Millisecond}
 	if isTerminal(os.Stdout) {
 		e.wrap = columnsOf(os.Stdout)
 	}

@@ -332,7 +332,7 @@ func TestResume(t *testing.T) {
 		checkUsageError(t, r, "--resume", flags[1])
 	}
 	r := command(t, "train", "--resume", "--data", datatest.Folder(t, 600, 200, 2), "--out", out)
-	checkUsageError(t, r, "the training images are others than those of the checkpoint")
+	checkUsageError(t, r, "the training images or their labels are others than those of the checkpoint")
 	r = command(t, "train", "--resume", "--data", dir, "--out", out, "--init", "x")
 	checkUsageError(t, r, "--resume and --init")
 	if weightsHash(t, out) != before {

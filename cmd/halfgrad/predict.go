@@ -22,8 +22,8 @@ import (
 
 type predictCmd struct {
 	Checkpoint string   `default:"halfgrad-run" help:"Checkpoint that halfgrad train wrote, or its folder." placeholder:"FILE"`
-	Images     []string `arg:"" name:"image" help:"Pictures of one digit each: PNG, JPEG or GIF, of any size, dark on light or light on dark; - is the standard input. One that cannot be read is told of at the end, after the others."`
-	Raw        bool     `help:"Take the pixels as they are, of pictures of exactly the size that the network learned from. Without it, that is done with those that look like MNIST's; all others are scaled, centred and made light on dark as MNIST's were."`
+	Images     []string `arg:"" name:"image" help:"Pictures, of a digit each where the network has learned MNIST: PNG, JPEG, GIF, WebP, TIFF or BMP, of any size; - is the standard input. Those that cannot be read are reported after the others."`
+	Raw        bool     `help:"Take the pixels as they are, of pictures of exactly the size that the network learned from. Without it, a network that learned MNIST, or a set that is scaled and centred like it, gets what the picture shows scaled, centred and light on dark; any other network gets the whole picture, scaled."`
 	Top        int      `default:"3" help:"How many classes to show, the likeliest first." placeholder:"N"`
 	Show       bool     `help:"Show what the network sees."`
 	JSON       bool     `help:"Print JSON: an object for each picture."`
@@ -59,7 +59,10 @@ func (c *predictCmd) Run(ctx context.Context, e *env) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		pixels, raw, err := c.pixels(file, p.height, p.width)
+		pixels, raw, err := c.pixels(ctx, file, p)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			bad = append(bad, err)
 			continue
@@ -80,24 +83,53 @@ func (c *predictCmd) Run(ctx context.Context, e *env) error {
 
 // pixels returns what the network is to see of a picture, height·width pixels, and
 // whether that is the picture as it was.
-func (c *predictCmd) pixels(file string, height, width int) (pixels []byte, raw bool, err error) {
-	m, err := readPicture(file)
+func (c *predictCmd) pixels(ctx context.Context, file string, p *predictor) (pixels []byte, raw bool, err error) {
+	m, err := readPicture(ctx, file)
 	if err == nil {
-		pixels, err = digit.Raw(m, height, width)
-		raw = c.Raw || err == nil && gray(m) && digit.IsNormalized(pixels, height, width)
-		if !raw {
-			pixels, err = digit.Normalize(m, height, width)
+		pixels, err = digit.Raw(m, p.height, p.width)
+		switch like := p.centered(); {
+		case c.Raw:
+			raw = true
+		case err == nil && gray(m) && (!like || digit.IsNormalized(pixels, p.height, p.width)):
+			raw = true
+		case like:
+			pixels, err = digit.Normalize(m, p.height, p.width)
+		default:
+			pixels, err = digit.Fit(m, p.height, p.width)
 		}
 	}
 	var path *os.PathError
 	if err != nil && !errors.As(err, &path) { // which names the file
-		err = fmt.Errorf("%s: %w", file, err)
+		err = fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "digit: "))
 	}
 	return pixels, raw, err
 }
 
-// readPicture decodes a file, or the standard input for "-".
-func readPicture(file string) (image.Image, error) {
+// centered returns whether the network learned images that are scaled and centred as
+// MNIST's are. Older and imported checkpoints do not tell; they count as such.
+func (p *predictor) centered() bool { return p.Origin.Train == "" || p.Origin.Centered }
+
+// readPicture decodes a file, or the standard input for "-". It returns ctx's error when
+// that is cancelled, even while it waits for the other end of a pipe.
+func readPicture(ctx context.Context, file string) (image.Image, error) {
+	type result struct {
+		picture image.Image
+		err     error
+	}
+	done := make(chan result, 1)
+	go func() {
+		m, err := decodeFile(file)
+		done <- result{m, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-done:
+		return r.picture, r.err
+	}
+}
+
+func decodeFile(file string) (image.Image, error) {
 	if file == "-" {
 		return digit.Decode(os.Stdin)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
@@ -55,6 +56,11 @@ type settings struct {
 	EarlyStop   int     `json:"early_stop" name:"early-stop" group:"The training" default:"0" help:"Stop after so many epochs without a higher validation accuracy, 0 for never." placeholder:"N"`
 	Seed        uint64  `json:"seed" name:"seed" group:"The training" default:"1" help:"Seed of the weights, the shuffling, the dropout and the hold-out." placeholder:"N"`
 	Holdout     int     `json:"holdout" name:"holdout" group:"The training" help:"Training images kept for validation, 0 for none. Without it, one in twelve: 5000 of MNIST's." placeholder:"N"`
+
+	Classes int    `json:"classes" name:"classes" group:"The network" default:"0" help:"Number of classes: labels are below it. Without it, as many as the training labels tell." placeholder:"N"`
+	Origin  origin `json:"data" kong:"-"` // what the run learns from; zero where unknown
+
+	imported bool // whether the weights are another program's
 
 	Height int     `json:"height" kong:"-"` // of the images; 0 where unknown
 	Width  int     `json:"width" kong:"-"`
@@ -113,6 +119,7 @@ func loadSettings(path string, f *checkpoint.File) (settings, error) {
 	if err := s.check(); err != nil {
 		return s, fmt.Errorf("checkpoint %s: %w", path, err)
 	}
+	_, s.imported = f.Metadata[importKey]
 	// The tensors are in memory, so widths that agree with them are bearable.
 	index := 0 // of the layer
 	if s.InputDropout > 0 {
@@ -174,6 +181,7 @@ func (s settings) check() error {
 		{"loss-weight", s.LossWeight, positive(s.LossWeight), positiveWant},
 		{"early-stop", s.EarlyStop, s.EarlyStop >= 0, "0 or more"},
 		{"holdout", s.Holdout, s.Holdout >= 0, "0 or more"},
+		{"classes", s.Classes, s.Classes >= 0 && s.Classes <= data.MaxClasses, fmt.Sprintf("1 to %d, or 0 for as many as the labels tell", data.MaxClasses)},
 	} {
 		if !f.ok {
 			return fmt.Errorf("--%s %v: want %s", f.flag, f.value, f.want)

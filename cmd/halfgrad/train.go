@@ -80,7 +80,7 @@ func (c *trainCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	if !c.Resume && !c.Overwrite {
-		kept, err := keepEarlier(c.Out, c.Metrics)
+		kept, err := keepEarlier(e, c.Out, c.Metrics)
 		if err != nil {
 			return fmt.Errorf("--out: the earlier run cannot be kept: %w", err)
 		}
@@ -127,7 +127,12 @@ func (s *session) prepare(ctx context.Context) (err error) {
 	if err := checkFolder(s.Out); err != nil {
 		return usageError{fmt.Errorf("--out: %w", err)}
 	}
-	if s.images, err = s.load(ctx, s.env); err != nil {
+	if s.Resume {
+		s.images, s.Origin, err = s.loadFor(ctx, s.env, filepath.Join(s.Out, checkpointName), s.settings, bothParts, false)
+	} else {
+		err = s.loadFresh(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.fitToData(); err != nil {
@@ -255,12 +260,14 @@ func (s *session) fitToData() error {
 	case s.Resume && (mean != s.Mean || std != s.Std):
 		return fmt.Errorf("the training images are others than those of the checkpoint: mean %v and deviation %v of the pixels, not %v and %v",
 			mean, std, s.Mean, s.Std)
+	case !s.Resume && s.Classes == 0 && train.Classes < 2:
+		return fmt.Errorf("all labels of the training images are 0: want at least two classes, or --classes")
 	case !s.Resume && !strings.Contains(s.Model, "-"):
 		widths[0], widths[len(widths)-1] = features, train.Classes
 	case ends != [2]int{features, train.Classes}:
 		return fmt.Errorf("a network %s for images of %d×%d in %d classes: want one from %d to %d", s.shape(), train.H, train.W, train.Classes, features, train.Classes)
 	}
-	s.Mean, s.Std, s.Height, s.Width = mean, std, train.H, train.W
+	s.Mean, s.Std, s.Height, s.Width, s.Classes = mean, std, train.H, train.W, train.Classes
 	if !s.Resume && !s.explicit["holdout"] {
 		s.Holdout = train.N / 12
 	}
@@ -542,8 +549,8 @@ func (s *session) interrupted(cause error) error {
 	}
 	p := s.trainer.Progress()
 	s.metrics.add(doneEvent{Event: "interrupted", Epochs: p.Epoch, Steps: p.Steps, SkippedSteps: p.Skipped, WeightsSHA256: trainer.WeightsSHA256(s.model)})
-	return &interruptedError{cause: cause, text: fmt.Sprintf("interrupted after %d epochs and %d batches; saved %s, go on with: halfgrad train --resume --out %s",
-		p.Epoch, p.Batch, filepath.Join(s.Out, checkpointName), s.Out)}
+	return &interruptedError{cause: cause, text: fmt.Sprintf("interrupted after %d epochs and %d batches; saved %s, go on with: %s",
+		p.Epoch, p.Batch, filepath.Join(s.Out, checkpointName), s.resumeCommand(s.Out, s.Origin))}
 }
 
 // interruptedError tells where an interrupted run stands.

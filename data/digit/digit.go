@@ -37,10 +37,12 @@
 package digit
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
 	"math"
+	"slices"
 )
 
 // ErrEmpty is returned for a picture in which nothing stands out from the ground: by a
@@ -80,6 +82,39 @@ func Normalize(m image.Image, h, w int) ([]byte, error) {
 	}
 	p.dropSpecks()
 	return place(p.crop(least), h, w), nil
+}
+
+// Fit returns a whole picture in h·w pixels: row after row, from 0, black, to 255. It
+// is scaled until it fits, in its own proportions, and centred on the brightness of its
+// border. What is transparent gets the colour of the ground. Fit panics unless both h
+// and w are positive. The error is [ErrEmpty] for a picture of a single brightness.
+func Fit(m image.Image, h, w int) ([]byte, error) {
+	if h < 1 || w < 1 {
+		panic(fmt.Sprintf("digit: Fit: no image is %d×%d", h, w))
+	}
+	p := planes(m)[0]
+	if len(p.v) == 0 || slices.Min(p.v) == slices.Max(p.v) {
+		return nil, ErrEmpty
+	}
+	newH, newW := h, w
+	if p.h*w > p.w*h { // full in height
+		newW = max((2*p.w*h+p.h)/(2*p.h), 1)
+	} else {
+		newH = max((2*p.h*w+p.w)/(2*p.w), 1)
+	}
+	var border []int32
+	for i, v := range p.v {
+		if y, x := i/p.w, i%p.w; y == 0 || x == 0 || y == p.h-1 || x == p.w-1 {
+			border = append(border, v)
+		}
+	}
+	level := func(v int32) byte { return byte((255*int64(v) + full/2) / full) }
+	pixels := bytes.Repeat([]byte{level(quantile(border, 1, 2))}, h*w)
+	top, left := (h-newH)/2, (w-newW)/2
+	for i, v := range scale(p, newH, newW).v {
+		pixels[(top+i/newW)*w+left+i%newW] = level(v)
+	}
+	return pixels, nil
 }
 
 // Raw returns the brightness of each pixel of a picture of h·w pixels, as it is: row
