@@ -86,7 +86,7 @@ func TestUnfinishedRunIsKept(t *testing.T) {
 	}
 	earlier := filepath.Join(out, "earlier-1")
 	r := succeed(t, args...)
-	if want := "kept the earlier run in " + earlier + ", unfinished after 2 of 3 epochs; go on with it by: halfgrad train --resume --out " + earlier + "\n"; !strings.HasPrefix(r.stdout, want) {
+	if want := "kept the earlier run in " + earlier + ", unfinished after 2 of 3 epochs; go on with it by: halfgrad train --resume --out " + earlier + " --data " + dir + "\n"; !strings.HasPrefix(r.stdout, want) {
 		t.Errorf("it says\n%s, want\n%s", r.stdout, want)
 	}
 	succeed(t, "train", "--resume", "--data", dir, "--out", earlier)
