@@ -30,34 +30,34 @@ type Config struct {
 	Backoff float32 `json:"backoff"`
 
 	// Floor and Ceiling bound the scale. A floor of 1 is too high for a model
-	// whose unscaled gradients overflow by themselves: every step would be
-	// skipped for ever (keras#16100, tensorflow#38357, DeepSpeed#697).
+	// whose unscaled gradients overflow: it would skip every step for ever
+	// (keras#16100, tensorflow#38357, DeepSpeed#697).
 	Floor   float32 `json:"floor"`
 	Ceiling float32 `json:"ceiling"`
 
 	// Hysteresis is how many overflows in a row it takes to lower the scale.
-	// With 1 every overflow does. With h, the first h−1 of a row leave it
-	// alone, and all others of the row lower it. Any clean step ends the row.
+	// With 1, every overflow lowers it. With h, the first h−1 of a row do not,
+	// and each further one of the row does. Any clean step ends the row.
 	//
-	// Others mean other things by the word: Megatron-LM's documentation says
-	// "in a row", but its code forgives overflows only when the scale grows.
+	// Other programs define the word differently: Megatron-LM's documentation
+	// says "in a row", but its code forgives overflows only when the scale grows.
 	Hysteresis int `json:"hysteresis"`
 
-	// Patience is how many steps in a row may be skipped while the scale
-	// cannot be lowered, because it is at the floor or not dynamic. The last
-	// of them makes [Scaler.Update] return a [*DivergedError].
+	// Patience is the number of skipped steps in a row that ends a run, where the
+	// scale cannot be lowered because it is at the floor or not dynamic.
+	// [Scaler.Update] then returns a [*DivergedError].
 	Patience int `json:"patience"`
 }
 
-// Default returns the defaults: a dynamic scale as in torch.amp.GradScaler,
-// with a floor and a ceiling, which that one lacks.
+// Default returns the defaults: a dynamic scale as in torch.amp.GradScaler, with a floor
+// and a ceiling in addition.
 func Default() Config {
 	return Config{
 		Mode:    Dynamic,
 		Initial: 1 << 16,
 		Growth:  2, Interval: 2000,
 		Backoff: 0.5,
-		Floor:   1.0 / (1 << 14), // below this, fp16 keeps less of a gradient than it would unscaled
+		Floor:   1.0 / (1 << 14), // at which a gradient of 1 is the smallest normal fp16 number
 		Ceiling: 1 << 24,
 
 		Hysteresis: 1,

@@ -1,26 +1,25 @@
-// Package lossscale keeps small gradients alive in fp16: it is the state
-// machine that decides by how much to multiply the loss.
+// Package lossscale keeps small gradients alive in fp16: its state machine chooses
+// the factor of the loss.
 //
-// fp16 ends at 2⁻²⁴, and many gradients are smaller. So the gradient of the
-// loss is multiplied by a scale before it is propagated, and the gradients of
-// the parameters, in fp32 by then, are divided by it. Too small a scale loses
-// gradients to zero; too large a one makes infinities. A dynamic scale finds
-// its place: it grows now and then, and when a step overflows, that step is
-// skipped and the scale backs off (Micikevicius et al., "Mixed Precision
-// Training", ICLR 2018).
+// The smallest fp16 number is 2⁻²⁴, and many gradients are smaller. So the gradient
+// of the loss is multiplied by a scale before it is propagated, and the gradients of
+// the parameters, which are fp32, are divided by it. Too small a scale rounds
+// gradients to zero. Too large a scale makes infinities. A dynamic scale adapts: it
+// grows now and then, and when a step overflows, that step is skipped and the
+// scale backs off (Micikevicius et al., "Mixed Precision Training", ICLR 2018).
 //
 // The package multiplies and checks gradients. It does not run a model, hold
-// an optimizer, or skip anything by itself.
+// an optimizer, or skip steps itself.
 //
-// One step, or window of accumulated ones, goes
+// A window is one step, with all batches whose gradients it accumulates. It goes
 //
 //	READY ── Unscale ──► UNSCALED ── Stepped ──► STEPPED
 //	  ▲                     │                      │
 //	  └────────── Update ───┴──────────────────────┘
 //
-// (or Checked in the place of Unscale, for those who divide by the scale later,
-// and look themselves), and any other order is an [*OrderError]: unscaling twice, stepping after an
-// overflow, updating in the middle of a window.
+// with Checked instead of Unscale for callers that check the gradients themselves and
+// divide them later. Any other order is an [*OrderError]: unscaling twice, stepping
+// after an overflow, updating in the middle of a window.
 package lossscale
 
 import (
@@ -34,10 +33,10 @@ type Scaler struct {
 	scale float32
 	clean int // steps without overflow since the scale last changed
 	row   int // overflows in a row
-	stuck int // of those, how many found a scale that could not be lowered
+	stuck int // overflows in a row while the scale could not be lowered
 
 	phase    phase
-	overflow bool // in the window under way
+	overflow bool // in the current window
 }
 
 type phase string
@@ -48,7 +47,7 @@ const (
 	stepped  phase = "stepped"
 )
 
-// OrderError reports calls in an order that makes no sense.
+// OrderError reports a call out of order.
 type OrderError struct {
 	Call  string // what was called
 	State string // the state it was called in
@@ -58,13 +57,12 @@ func (e *OrderError) Error() string {
 	return fmt.Sprintf("lossscale: %s called in the state %q: the order is Unscale or Checked, then Stepped unless there was an overflow, then Update", e.Call, e.State)
 }
 
-// DivergedError reports that the gradients keep overflowing although the scale
-// cannot be lowered any more: the model, the learning rate or the data is at
-// fault, not the scale.
+// DivergedError reports that the gradients keep overflowing while the scale
+// cannot be lowered. The cause is the model, the learning rate or the data.
 type DivergedError struct {
 	Mode  Mode
 	Scale float32
-	Skips int // in a row, with the scale where it is
+	Skips int // in a row at this scale
 }
 
 func (e *DivergedError) Error() string {
@@ -87,19 +85,19 @@ func New(cfg Config) (*Scaler, error) {
 	return s, nil
 }
 
-// Config returns the settings, after [Scaler.Restore] those restored.
+// Config returns the settings: those of New, or of the last [Scaler.Restore].
 func (s *Scaler) Config() Config { return s.cfg }
 
-// Scale returns the factor for the loss, or for its gradient. It does not
-// change between two calls of Update.
+// Scale returns the factor for the loss, or for its gradient. Only Update and Restore
+// change it.
 func (s *Scaler) Scale() float32 { return s.scale }
 
-// Inverse returns what unscaling multiplies a gradient by: 1/Scale.
+// Inverse returns 1/Scale, the factor that unscales a gradient.
 func (s *Scaler) Inverse() float32 { return 1 / s.scale }
 
-// Checked is Unscale for a caller that has found out by itself whether any
-// gradient, multiplied by Inverse, is infinite or NaN, and that leaves the
-// multiplication to the optimizer: one pass over the weights instead of two.
+// Checked replaces Unscale for a caller that has checked the gradients itself and
+// leaves the division to the optimizer, which saves a pass over the weights. overflow
+// is whether any gradient, multiplied by Inverse, is infinite or NaN.
 //
 // The error is an [*OrderError] if the window's gradients have been unscaled or
 // checked before.
@@ -115,16 +113,14 @@ func (s *Scaler) Checked(overflow bool) error {
 // for infinities and NaNs in the result, element by element. It returns the
 // index of the first slice that has one, or −1.
 //
-// The check comes after the division, because a finite gradient divided by a
-// scale below 1 can overflow (pytorch#99640), and it looks at every element's
+// The check follows the division, because a finite gradient divided by a
+// scale below 1 can overflow (pytorch#99640). It looks at every element's
 // exponent instead of a sum, because a sum of finite gradients can overflow.
 // The division is a multiplication by the reciprocal, which is exact for
-// powers of two.
+// powers of two. Mode Off checks too, because gradients can overflow at any scale.
 //
-// Off mode checks too: dividing by 1 cannot overflow, the gradients can.
-//
-// The error is an [*OrderError] if the window's gradients have been unscaled
-// before; they are then left alone.
+// The error is an [*OrderError] if the window's gradients have been unscaled or checked
+// before. They are then not changed.
 func (s *Scaler) Unscale(grads ...[]float32) (first int, err error) {
 	if s.phase != ready {
 		return -1, &OrderError{"Unscale", string(s.phase)}
@@ -155,8 +151,8 @@ func unscale(grad []float32, inverse float32) bool {
 	return finite
 }
 
-// Overflowed returns whether the gradients of the window under way are not all
-// finite, so that its step must be skipped.
+// Overflowed returns whether some gradient of the current window is not finite, so that
+// its step must be skipped.
 func (s *Scaler) Overflowed() bool { return s.overflow }
 
 // Stepped notes that the optimizer has taken its step. The error is an
@@ -179,17 +175,17 @@ type Cause string
 
 // The causes.
 const (
-	Clean     Cause = "clean"      // no overflow; the scale stays
+	Clean     Cause = "clean"      // no overflow: the scale stays
 	Grown     Cause = "grown"      // enough clean steps: the scale grows, up to the ceiling
-	Tolerated Cause = "tolerated"  // an overflow that the hysteresis forgives; the scale stays
+	Tolerated Cause = "tolerated"  // an overflow that the hysteresis forgives: the scale stays
 	BackedOff Cause = "backed off" // an overflow: the scale falls, down to the floor
-	Stuck     Cause = "stuck"      // an overflow, but the scale cannot fall
+	Stuck     Cause = "stuck"      // an overflow at a scale that cannot fall
 )
 
 // Event says what an update did to the scale.
 type Event struct {
 	Cause          Cause
-	Old, New       float32 // the scale of the window that ended, and of the next
+	Old, New       float32 // the scale of the window that ended, and that of the next
 	CleanSteps     int     // in a row, towards the next growth
 	OverflowsInRow int
 	HysteresisLeft int // overflows in a row that would still be tolerated
@@ -217,8 +213,8 @@ func (e Event) String() string {
 }
 
 // Update ends a window and sets the scale for the next. The error is an
-// [*OrderError] before Unscale, and a [*DivergedError] at every overflow from
-// the Patience-th on in a row that found the scale stuck.
+// [*OrderError] before Unscale, and a [*DivergedError] if this overflow is at least
+// the Patience-th in a row that could not lower the scale.
 func (s *Scaler) Update() (Event, error) {
 	if s.phase == ready {
 		return Event{}, &OrderError{"Update", string(s.phase)}
@@ -263,8 +259,8 @@ func (s *Scaler) backOff() Cause {
 	return Stuck
 }
 
-// State is all there is to save of a scaler between two windows, its settings
-// included: a run continues as it began.
+// State is the complete state of a scaler between two windows, with its settings, so that
+// a continued run keeps them.
 type State struct {
 	Config Config  `json:"config"`
 	Scale  float32 `json:"scale"`
@@ -273,12 +269,12 @@ type State struct {
 	Stuck  int     `json:"overflows_stuck"`
 }
 
-// State returns the state. It is complete from the beginning, before the first
-// window too, but does not hold the middle of a window.
+// State returns the state between two windows, or before the first. It does not record
+// the middle of a window.
 func (s *Scaler) State() State { return State{s.cfg, s.scale, s.clean, s.row, s.stuck} }
 
-// Restore makes s continue from st. The error says what in st is impossible;
-// s is then as it was.
+// Restore makes s continue from st. The error says what in st is impossible. After an error
+// s is as it was before.
 func (s *Scaler) Restore(st State) error {
 	if err := st.Config.Validate(); err != nil {
 		return err
@@ -294,7 +290,7 @@ func (s *Scaler) Restore(st State) error {
 		return fmt.Errorf("lossscale: the state has a scale of %v: want one from %v to %v", st.Scale, low, high)
 	}
 	if st.Clean < 0 || st.Row < 0 || st.Stuck < 0 || st.Stuck > st.Row {
-		return fmt.Errorf("lossscale: the state counts %d clean steps and %d overflows, %d of them stuck: want none negative and no more stuck than there are",
+		return fmt.Errorf("lossscale: the state counts %d clean steps and %d overflows, %d of them stuck: want none negative, and no more stuck than overflows in a row",
 			st.Clean, st.Row, st.Stuck)
 	}
 	*s = Scaler{cfg: st.Config, scale: st.Scale, clean: st.Clean, row: st.Row, stuck: st.Stuck, phase: ready}

@@ -57,7 +57,7 @@ func window(t testing.TB, s *lossscale.Scaler, g float32) (lossscale.Event, erro
 //	else: tracker += 1
 //
 // Each row was worked out by hand from that. 'x' is a window that overflows,
-// '.' one that does not; what follows is (scale, tracker) after each.
+// '.' one that does not. The (scale, tracker) after each follow.
 func TestGradScalerSemantics(t *testing.T) {
 	type after struct {
 		scale   float32
@@ -178,7 +178,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Looking for oneself leads to the same scale as having it looked for.
+// Checked and Unscale lead to the same scale.
 func TestChecked(t *testing.T) {
 	looked, told := newScaler(t, nil), newScaler(t, nil)
 	for i, overflow := range []bool{true, false, true, true, false} {
@@ -288,7 +288,7 @@ func TestPitfallScaleDecaysToZero(t *testing.T) {
 	if s.Scale() != 0x1p-14 || diverged.Scale != s.Scale() || diverged.Skips != 5 {
 		t.Errorf("the scale is %g, the error %+v", s.Scale(), diverged)
 	}
-	// It is no dead end: a clean step later the count starts again.
+	// The scaler goes on: after a clean step the count starts again.
 	if _, err := window(t, s, 1); err != nil {
 		t.Errorf("a clean window: %v", err)
 	}
@@ -297,8 +297,8 @@ func TestPitfallScaleDecaysToZero(t *testing.T) {
 	}
 }
 
-// keras#16100, tensorflow#38357, DeepSpeed#697: a floor of 1 skips for ever
-// where the gradients fit fp16 only below it.
+// keras#16100, tensorflow#38357, DeepSpeed#697: a floor of 1 skips for ever if the
+// gradients fit fp16 only below it.
 func TestPitfallFloorOfOne(t *testing.T) {
 	gradient := func(scale float32) float32 { // overflows unless the scale is 1/8 or less
 		if scale > 1.0/8 {
@@ -352,21 +352,21 @@ func TestPitfallUnscaledOverflows(t *testing.T) {
 	if first, _ := s.Unscale(g); first != 0 {
 		t.Errorf("%g divided by 1/1024 is %g, and passed", float32(math.MaxFloat32/512), g[1])
 	}
-	// The reverse: close to the end of fp32, and back in range when divided.
+	// The reverse: a gradient close to the limit of fp32 is in range when divided.
 	s = newScaler(t, nil)
 	if first, _ := s.Unscale([]float32{math.MaxFloat32}); first != -1 {
 		t.Error("MaxFloat32 divided by 65536 counts as an overflow")
 	}
 }
 
-// Apex and DeepSpeed look for overflow in a sum, which overflows by itself.
+// Apex and DeepSpeed look for overflow in a sum, which overflows for finite gradients.
 func TestPitfallSumOverflows(t *testing.T) {
 	s := newScaler(t, func(c *lossscale.Config) { c.Mode = lossscale.Off })
 	g := slices.Repeat([]float32{math.MaxFloat32}, 64)
 	if first, _ := s.Unscale(g); first != -1 {
 		t.Error("64 finite gradients whose sum is infinite count as an overflow")
 	}
-	// And infinities of both signs, whose sum is a NaN, must not cancel.
+	// Infinities of both signs must not cancel.
 	s = newScaler(t, nil)
 	if first, _ := s.Unscale([]float32{inf, -inf}); first != 0 {
 		t.Error("+Inf and −Inf passed")
@@ -492,7 +492,7 @@ func TestValidate(t *testing.T) {
 			t.Errorf("error %v does not say %q", err, name)
 		}
 	}
-	// Settings of the dynamic mode do not matter to the others.
+	// The other modes ignore the settings of the dynamic mode.
 	if _, err := lossscale.New(lossscale.Config{Mode: lossscale.Static, Initial: 128, Patience: 1}); err != nil {
 		t.Error(err)
 	}
@@ -536,7 +536,7 @@ func Example() {
 		return
 	}
 	for _, overflow := range []bool{false, true, false} {
-		// The backward pass leaves gradients that are too large by the scale.
+		// The backward pass leaves gradients times the scale.
 		grad := []float32{0.5 * scaler.Scale()}
 		if overflow {
 			grad[0] = float32(math.Inf(1))

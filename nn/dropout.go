@@ -8,18 +8,18 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Dropout sets each value to zero with a probability while a model is trained, and
-// divides the others by the probability that they stay, so that nothing has to be
-// done when it is used (Srivastava et al., "Dropout: A Simple Way to Prevent Neural
-// Networks from Overfitting", JMLR 15, 2014; "inverted").
+// Dropout sets each value to zero with a given probability in training, and divides the
+// other values by the probability of being kept, so that evaluation needs no correction
+// (Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from
+// Overfitting", JMLR 15, 2014; "inverted" dropout).
 //
-// What it drops is decided by its seed and [Context].Pass alone, by PCG: one 64-bit
+// The choice depends on the layer's seed and [Context].Pass alone. PCG gives one 64-bit
 // number for four values, in row-major order, 16 bits each, the lowest first. A value
 // is dropped if its bits are below 65536 times the probability.
 type Dropout struct {
 	rate  float64
-	drop  uint64 // values with less than this in their 16 bits are dropped
-	scale [2]float32
+	drop  uint64     // a value is dropped if its 16 bits are less
+	scale [2]float32 // the factor of a value that is dropped, and of one that is kept
 	seed  uint64
 	pcg   rand.PCG
 	kept  []uint64 // a bit for each value of the last Forward; empty if it dropped none
@@ -27,10 +27,9 @@ type Dropout struct {
 	y, dx tensor.Tensor
 }
 
-// NewDropout returns a layer that drops values with the given probability, rounded to
-// a multiple of 1/65536. Its seed is the next number of rng; with a nil rng, for a
-// network that is not going to be trained, it is 0. NewDropout panics unless rate is
-// in [0, 1).
+// NewDropout returns a layer that drops values with probability rate, rounded to a multiple
+// of 1/65536. Its seed is the next number of rng, or 0 if rng is nil, for a network that
+// will not be trained. NewDropout panics unless rate is in [0, 1).
 func NewDropout(rng *rand.Rand, rate float64) *Dropout {
 	drop := math.Round(rate * (1 << 16))
 	if !(rate >= 0 && drop < 1<<16) {
@@ -49,7 +48,7 @@ func (d *Dropout) String() string { return fmt.Sprintf("Dropout %g", d.rate) }
 // Params returns nil: there is nothing to learn.
 func (*Dropout) Params() []*Param { return nil }
 
-// Forward drops values of x, of any shape, if ctx is of training. If not, it returns
+// Forward drops values of x, of any shape, if ctx.Training is set. Otherwise it returns
 // x itself.
 func (d *Dropout) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
 	if !ctx.Training || d.drop == 0 {
@@ -60,7 +59,7 @@ func (d *Dropout) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
 	return d.mask(&d.y, x)
 }
 
-// Backward passes on the gradients by the values that were kept.
+// Backward returns dy with zeros for the values that were dropped, and scaled like Forward.
 func (d *Dropout) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
 	switch {
 	case !wantDX:
@@ -71,7 +70,7 @@ func (d *Dropout) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor
 	return d.mask(&d.dx, dy)
 }
 
-// draw decides which of n values are kept.
+// draw chooses which of n values are kept.
 func (d *Dropout) draw(pass uint64, n int) {
 	words := (n + 63) / 64
 	if cap(d.kept) < words {
@@ -93,7 +92,7 @@ func (d *Dropout) draw(pass uint64, n int) {
 	}
 }
 
-// mask makes dst what src has where it is kept, scaled, and zero elsewhere.
+// mask sets dst to the scaled values of src that are kept, and to zero elsewhere.
 func (d *Dropout) mask(dst, src *tensor.Tensor) *tensor.Tensor {
 	dst.Resize(src.DType(), src.Shape()...)
 	from, to := whole(src.Matrix()), whole(dst.Matrix())

@@ -11,8 +11,7 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// dropped says which of n values a layer drops whose seed is the first number of rng,
-// as the documentation has it.
+// dropped returns which of n values a layer with this seed drops, by the documentation.
 func dropped(seed, pass uint64, rate float64, n int) []bool {
 	pcg := rand.NewPCG(seed, pass)
 	drop := make([]bool, n)
@@ -48,7 +47,7 @@ func TestDropout(t *testing.T) {
 							want[i], wantDX[i] = float32(float64(in[i])/(1-rate)), float32(float64(gradient[i])/(1-rate))
 						}
 					}
-					// Rounded to fp16 where that is the type.
+					// Round the expected values to dtype.
 					want, wantDX = values(newTensor(dtype, want, n)), values(newTensor(dtype, wantDX, n))
 					tolerance := map[tensor.DType]float64{tensor.F16: 0x1p-11, tensor.F32: 0x1p-23}[dtype]
 					y := layer.Forward(ctx, x)
@@ -68,8 +67,8 @@ func wide(s []float32) []float64 {
 	return w
 }
 
-// It drops the share that it is told to: 2^16 draws are within five standard
-// deviations, √(p·(1−p)/n), of it, and no two passes or seeds drop the same.
+// The share of dropped values is the rate: for 2^16 draws to within five standard
+// deviations, √(p·(1−p)/n). No two passes or seeds drop the same values.
 func TestDropoutShare(t *testing.T) {
 	ctx := newContext(t)
 	ctx.Training = true
@@ -106,7 +105,7 @@ func TestDropoutShare(t *testing.T) {
 	}
 }
 
-// In use, and with nothing to drop, it hands on the very tensor.
+// In evaluation, and with nothing to drop, the layer returns its input itself.
 func TestDropoutIsNothingInUse(t *testing.T) {
 	ctx := newContext(t)
 	x := tensor.FromF32([]float32{1, 2, 3}, 1, 3)
@@ -117,7 +116,7 @@ func TestDropoutIsNothingInUse(t *testing.T) {
 	if layer := nn.NewDropout(nn.NewRand(1), 0); layer.Forward(ctx, x) != x {
 		t.Error("with a rate of 0 it changes something")
 	}
-	// What is handed on is still the caller's: a ReLU before it does not change it.
+	// The gradient it returns is still the caller's: a ReLU before it does not change it.
 	model := nn.NewSequential(nn.NewLinear(nn.NewRand(1), 3, 2), nn.NewReLU(), nn.NewDropout(nil, 0))
 	model.Params()[1].Master[0] = -1000 // so that the ReLU stops one of the two
 	dy := tensor.FromF32([]float32{5, 6}, 1, 2)
@@ -149,7 +148,7 @@ func TestMLPLayers(t *testing.T) {
 	}
 }
 
-// What a pass left: rectified outputs and their gradients share memory with the layer before.
+// Traces leave out rectified outputs and their gradients, which share memory with the layer before.
 func TestTraces(t *testing.T) {
 	ctx := newContext(t)
 	model := nn.NewMLP(nn.NewRand(1), 3, 4, 2)

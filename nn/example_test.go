@@ -39,7 +39,7 @@ func Example() {
 	// 2.bias [3] 3
 }
 
-// Scale is a layer of one's own: it multiplies each feature by a learned weight.
+// Scale is a custom layer: it multiplies each feature by a learned weight.
 type Scale struct {
 	weight    *nn.Param
 	x         *tensor.Tensor // of the last Forward

@@ -12,7 +12,7 @@ import (
 // Linear is a fully connected layer: y = x·W + b, for x of [batch, in], W of
 // [in, out] and b of [out].
 //
-// The bias is added to the fp32 sums of the product, before they are rounded.
+// The bias is added to the product's fp32 sums before they are rounded.
 type Linear struct {
 	Weight, Bias *Param
 	in, out      int
@@ -20,15 +20,15 @@ type Linear struct {
 	x        *tensor.Tensor // the last input
 	y        tensor.Tensor
 	dx       tensor.Tensor
-	row      []float32 // the bias, widened
-	finite   bool      // whether all of the last output was, in fp16
+	row      []float32 // the bias in fp32
+	finite   bool      // whether the last output was finite, in fp16
 	consumer consumer
 }
 
 // NewLinear returns a layer initialised after He et al. ("Delving Deep into
 // Rectifiers", ICCV 2015): weights uniform in ±√(6/in), which keeps the
 // variance through ReLUs, and a bias of zero. A nil rng leaves the weights at
-// zero, for a layer whose parameters will be loaded. It panics unless in and
+// zero, for a layer whose parameters will be loaded. NewLinear panics unless in and
 // out are positive.
 func NewLinear(rng *rand.Rand, in, out int) *Linear {
 	if in <= 0 || out <= 0 {
@@ -60,8 +60,8 @@ func (l *Linear) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
 	return l.forward(ctx, x, false)
 }
 
-// forward is Forward, rectified or not. Rectified before it is rounded or after,
-// the result is the same.
+// forward is Forward, and rectifies the result if asked. Rectifying before rounding gives
+// the same bits as after it.
 func (l *Linear) forward(ctx *Context, x *tensor.Tensor, rectify bool) *tensor.Tensor {
 	dtype, a := x.DType(), x.Matrix()
 	if a.Cols != l.in {
@@ -76,7 +76,7 @@ func (l *Linear) forward(ctx *Context, x *tensor.Tensor, rectify bool) *tensor.T
 }
 
 // Backward sets dW = xᵀ·dy and db = the column sums of dy, and returns
-// dx = dy·Wᵀ. The column sums are taken over the rows in ascending order.
+// dx = dy·Wᵀ. The column sums add the rows in ascending order.
 func (l *Linear) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
 	g := dy.Matrix()
 	ctx.Engine.Gemm(kernels.GemmArgs{
@@ -101,7 +101,7 @@ func (l *Linear) backwardInput(ctx *Context, dy *tensor.Tensor) (dx *tensor.Tens
 	return &l.dx, finite
 }
 
-// streamGradients hands dW and db to sink, which is of the parameters from first on.
+// streamGradients passes dW and db to sink as the parameters first and first+1.
 func (l *Linear) streamGradients(ctx *Context, dy *tensor.Tensor, sink GradientSink, first int) {
 	l.consumer = consumer{sink, first, l.out}
 	ctx.Engine.Gemm(kernels.GemmArgs{C: tensor.Matrix{Rows: l.in, Cols: l.out}, A: l.x.Matrix().T(), B: dy.Matrix(), Consumer: &l.consumer})
@@ -112,14 +112,14 @@ func (l *Linear) streamGradients(ctx *Context, dy *tensor.Tensor, sink GradientS
 	}
 }
 
-// consumer hands the elements of a weight's gradient to a sink.
+// consumer passes the elements of a weight's gradient on to a sink.
 type consumer struct {
 	sink         GradientSink
 	param, width int
 }
 
-// Consume implements [kernels.Consumer]. Whole rows that are not long are brought
-// together: to hand on each would take longer than to move it.
+// Consume implements [kernels.Consumer]. It moves short whole rows together, which takes
+// less time than a call of the sink for each.
 func (c *consumer) Consume(i, j int, sums tensor.Matrix) {
 	if sums.Cols < c.width || sums.Cols > moveBelow {
 		for r := range sums.Rows {
@@ -138,13 +138,13 @@ func (c *consumer) Consume(i, j int, sums tensor.Matrix) {
 	}
 }
 
-// moveBelow is the most elements of a row that is moved. (`halfgrad bench train
+// moveBelow is the largest number of elements of a row that is moved. (`halfgrad bench train
 // --threads 1 --batch 1 --profile` on a Zen 4: the update of 256 rows of 10 takes 1.6
 // instead of 7.4 µs; rows of 256 elements gain nothing.)
 const moveBelow = 64
 
-// grow returns a slice of length n in s's memory, or in new memory if that is
-// too small. What it holds is unspecified.
+// grow returns a slice of length n, in s's memory if that is large enough. Its elements
+// are unspecified.
 func grow(s []float32, n int) []float32 {
 	if cap(s) < n {
 		return make([]float32, n)

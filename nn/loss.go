@@ -10,27 +10,27 @@ import (
 
 // CrossEntropy is the softmax cross-entropy loss of a batch: the mean over its
 // samples of −Σ tⱼ·ln softmax(logits)ⱼ, where the target t is 1 at the label and 0
-// elsewhere. All of it is computed in fp32, from shifted logits, so that no
-// exponential overflows.
+// elsewhere. It is computed in fp32. The largest logit of each row is subtracted first, so
+// that no exponential overflows.
 type CrossEntropy struct {
-	// Smoothing is the part of the target, in [0, 1), that is spread evenly over all
-	// classes, the label's included, in training (Szegedy et al., "Rethinking the Inception
+	// Smoothing is the part of the target, in [0, 1), that Loss spreads evenly over all
+	// classes, the label's included (Szegedy et al., "Rethinking the Inception
 	// Architecture for Computer Vision", CVPR 2016, section 7; as in PyTorch's
-	// CrossEntropyLoss). Evaluate has none.
+	// CrossEntropyLoss). Evaluate does not smooth.
 	Smoothing float32
 
 	dlogits tensor.Tensor
-	rows    []float32 // the logits, or what becomes of them
+	rows    []float32 // the logits, then their exponentials, then the gradient
 }
 
-// Loss returns the mean loss, unscaled, and its gradient with respect to the
-// logits times scale, in the type of the logits. The gradient belongs to c and
-// is valid until the next call. logits is [batch, classes]; each label is in
-// [0, classes), one a row, or Loss panics.
+// Loss returns the mean loss, unscaled, and its gradient by the logits, times scale and in
+// the type of the logits. The gradient belongs to c and is valid until the next call.
+// logits is [batch, classes]. Loss panics unless there is one label a row, each in
+// [0, classes).
 //
 // With p the softmax of a row and t its target, the gradient is (p − t)·scale/batch.
-// Where scale is large that can overflow fp16 to an infinity, which is what
-// dynamic loss scaling looks for.
+// A large scale can make it overflow fp16 to an infinity, which dynamic loss scaling
+// detects.
 func (c *CrossEntropy) Loss(logits *tensor.Tensor, labels []int, scale float32) (loss float64, dlogits *tensor.Tensor) {
 	m := logits.Matrix()
 	checkLabels(m, labels)
@@ -57,8 +57,8 @@ func (c *CrossEntropy) Loss(logits *tensor.Tensor, labels []int, scale float32) 
 	return loss / float64(m.Rows), &c.dlogits
 }
 
-// Evaluate returns the sum of the losses over the rows of logits, and how many
-// rows have their largest logit at the label. It panics like Loss.
+// Evaluate returns the sum of the losses over the rows of logits, and the number of
+// rows whose largest logit is at the label. It panics like Loss.
 func (c *CrossEntropy) Evaluate(logits *tensor.Tensor, labels []int) (lossSum float64, correct int) {
 	m := logits.Matrix()
 	checkLabels(m, labels)
@@ -92,9 +92,8 @@ func checkLabels(logits tensor.Matrix, labels []int) {
 	}
 }
 
-// softmax replaces row by exp(row − max) and returns the sum of that, which is
-// at least 1, and the loss ln(sum) − Σ tⱼ·(rowⱼ − max). Sums are taken in ascending
-// order.
+// softmax replaces row by exp(row − max). It returns the sum of that, which is at least 1,
+// and the loss ln(sum) − Σ tⱼ·(rowⱼ − max). Sums add in ascending order.
 func softmax(row []float32, label int, smoothing float32) (loss, sum float32) {
 	top := row[Argmax(row)]
 	shifted := row[label] - top
@@ -112,8 +111,8 @@ func softmax(row []float32, label int, smoothing float32) (loss, sum float32) {
 	return portable.Log(sum) - shifted, sum
 }
 
-// Argmax returns the index of the largest value, the first one of several, or
-// that of the first NaN. It returns −1 for an empty slice.
+// Argmax returns the index of the first NaN or, if there is none, of the largest value, the
+// first of equal ones. It returns −1 for an empty slice.
 func Argmax(values []float32) int {
 	best, top := -1, float32(math.Inf(-1))
 	for i, v := range values {

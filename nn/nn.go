@@ -1,24 +1,24 @@
-// Package nn has the layers of a network and its loss, each with the backward
-// pass written out by hand.
+// Package nn has the layers of a network and its loss, each with a handwritten
+// backward pass.
 //
 // There is no autograd: a [Layer] remembers in Forward what its Backward needs.
-// There is no optimizer either, and no training loop; a layer computes the
-// gradients of its parameters and leaves it to others to use them.
+// There is no optimizer and no training loop either: a layer computes the
+// gradients of its parameters, and its callers use them.
 //
 // # Precision
 //
-// The type of the input decides. Fed fp16, a layer uses the fp16 copy of its
-// weights, accumulates in fp32, and hands on fp16 activations and fp16
-// activation gradients. Fed fp32, it uses the master weights and stays in fp32.
-// Gradients of parameters are fp32 either way, straight from the accumulators.
+// The type of the input decides. Given fp16, a layer uses the fp16 copy of its
+// weights, accumulates in fp32, and returns fp16 activations and fp16
+// activation gradients. Given fp32, it uses the master weights and stays in fp32.
+// Gradients of parameters are fp32 in both cases, straight from the accumulators.
 //
 // # Memory
 //
-// A layer owns the tensors it returns and uses them again in its next call, so
-// a training step allocates nothing once it has seen its largest batch. Gradients of
-// weights need no memory either where they are handed on, see [Streaming]. The
-// price is that a model belongs to one goroutine at a time, and that a result
-// to be kept must be copied.
+// A layer owns the tensors it returns and reuses them in its next call, so
+// a training step allocates nothing after its largest batch. Gradients of
+// weights that go straight to the optimizer need no memory, see [Streaming]. The
+// price is that one goroutine at a time may use a model, and that callers must
+// copy the results they want to keep.
 package nn
 
 import (
@@ -30,63 +30,63 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Context is what a pass over a model runs on.
+// Context holds what a pass over a model needs besides its input.
 type Context struct {
 	Engine  *kernels.Engine
-	Profile *Profile // where not nil, layers of networks tell it when they are done
+	Profile *Profile // where not nil, gets the time of each layer of a network
 
-	// Training is whether a Backward follows, and Pass is a number that tells the passes
-	// of a training run apart: layers that are random, such as [Dropout], are so then, and
-	// draw their numbers from it, so that a run can be continued anywhere.
+	// Training is whether a Backward follows. Random layers, such as [Dropout], are
+	// random only then.
 	Training bool
-	Pass     uint64
+
+	// Pass is a number that no other pass of the training run has. Random layers derive
+	// their numbers from it, so that a run can be continued anywhere.
+	Pass uint64
 }
 
-// Layer is one step of a network, or a whole network. To add one, implement
-// these three methods; the example of this interface does so in a few lines.
+// Layer is one step of a network, or a whole network. To add a layer, implement
+// these three methods, as the example does in a few lines.
 type Layer interface {
 	// Forward computes the layer's output for a batch, one sample a row. The
 	// result has the type of x, belongs to the layer and is valid until the
 	// next Forward. The layer may keep x until the next Backward, so the
-	// caller must not change it before.
+	// caller must not change x before that.
 	Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor
 
-	// Backward takes the gradient of the loss with respect to the output of
-	// the last Forward and sets (not adds to) the gradients of the layer's
-	// parameters. It returns the gradient with respect to the input, which
-	// belongs to the layer, or nil if the caller does not want it: the first
-	// layer of a network has nobody to hand it to.
+	// Backward takes the gradient of the loss by the output of the last Forward
+	// and sets (does not add to) the gradients of the layer's parameters. It
+	// returns the gradient by the input, which belongs to the layer. If wantDX is
+	// false, as for the first layer of a network, it may return nil instead.
 	Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor
 
-	// Params returns the parameters, always the same and in the same order.
+	// Params returns the parameters: in each call the same ones in the same order.
 	Params() []*Param
 }
 
-// Streaming is a [Layer] whose Backward can be had in two halves: what decides
-// whether the gradients of the parameters are finite, and then these gradients,
-// which are handed on as they are computed, while they are in the cache, instead of
-// being stored.
+// Streaming is a [Layer] that can split Backward in two. The first half finds out whether
+// the gradients of the parameters are finite. The second passes each part of these
+// gradients on as soon as it is computed, while it is in the cache, instead of storing it.
 type Streaming interface {
 	Layer
 
-	// Streams returns whether this layer, of those of its type, is one.
+	// Streams returns whether this value can, when others of its type cannot.
 	Streams() bool
 
 	// BackwardInputs is the first half, for passes in fp16. It returns whether the
-	// gradients of all parameters are finite; if not, it may end where that shows.
-	// inputFinite is whether the input of the last Forward is known to be.
+	// gradients of all parameters are finite, and may return false early. inputFinite
+	// says that the input of the last Forward is known to be finite.
 	BackwardInputs(ctx *Context, dy *tensor.Tensor, inputFinite bool) (finite bool)
 
-	// StreamGradients is the second half. It sets no Grad. The parameters may be
-	// changed by those who take their gradients.
+	// StreamGradients is the second half. It sets no Grad. The sink may change the
+	// parameters whose gradients it takes.
 	StreamGradients(ctx *Context, sink GradientSink)
 }
 
 // GradientSink takes gradients as they are computed.
 type GradientSink interface {
-	// Take gets elements from, from+1, … of the gradient of a parameter, the index of
-	// which is that in the layer's Params. Each element comes once. Several
-	// threads call it at once. There are at most [kernels.MostElements].
+	// Take gets elements from, from+1, … of the gradient of a parameter. param is its
+	// index in the layer's Params, and grad has at most [kernels.MostElements]
+	// elements. Each element comes once. Several threads call Take at once.
 	Take(param, from int, grad []float32)
 }
 
@@ -139,12 +139,10 @@ func (p *Param) Matrix(dtype tensor.DType) tensor.Matrix {
 	return tensor.MatrixF16(p.Half, len(p.Half)/cols, cols)
 }
 
-// initStream tells the random numbers of initialisation from those that other
-// parts draw from the same seed.
+// initStream separates the random numbers of initialisation from others of the same seed.
 const initStream = 0x696e6974 // "init"
 
-// NewRand returns the generator that initialises a model: PCG, the same on
-// every machine. Each parameter with random values takes one number an
-// element, in row-major order; layers take theirs in the order in which they
-// are made.
+// NewRand returns the generator that initialises a model: PCG, with the same numbers on
+// every machine. A parameter with random values takes one number for each element, in
+// row-major order. Layers take their numbers in the order in which they are made.
 func NewRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, initStream)) }

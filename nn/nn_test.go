@@ -269,7 +269,7 @@ func TestLabelSmoothingAgainstPyTorch(t *testing.T) {
 			scaled[i] *= 1024
 		}
 		near(t, "gradient", grad.F32(), scaled, 5e-7)
-		// Evaluation knows no smoothing.
+		// Evaluation does not smooth.
 		smooth, _ := ce.Evaluate(logits, c.Labels)
 		if plain, _ := new(nn.CrossEntropy).Evaluate(logits, c.Labels); smooth != plain {
 			t.Errorf("smoothing %g: the loss in evaluation is %g, without it %g", c.Smoothing, smooth, plain)
@@ -389,7 +389,7 @@ func TestKaimingUniform(t *testing.T) {
 	}
 }
 
-// Tiers and thread counts do not show in a single bit of a pass.
+// Every tier computes the same bits, at any number of threads.
 func TestPassIsReproducible(t *testing.T) {
 	x := tensor.New(tensor.F16, 33, 50)
 	rng := rand.New(rand.NewPCG(9, 9))
@@ -466,8 +466,8 @@ func TestFirstOverflow(t *testing.T) {
 	}
 }
 
-// A smaller batch after a larger one uses the same memory and must not see
-// what the larger one left there.
+// A smaller batch after a larger one uses the same memory. The values left there must not
+// change its results.
 func TestBatchSizesMayVary(t *testing.T) {
 	ctx := newContext(t)
 	model, fresh := nn.NewMLP(nn.NewRand(1), 6, 5, 3), nn.NewMLP(nn.NewRand(1), 6, 5, 3)

@@ -2,13 +2,12 @@ package nn
 
 import "time"
 
-// Profile adds up where the time of training steps goes, phase by phase. Each
-// phase ends with a [Profile.Lap], and begins where the one before it ended, so that
-// the phases are all there is. A nil Profile does nothing.
+// Profile adds up the time of training steps by phase. A [Profile.Lap] ends a phase and
+// begins the next, so the phases cover the whole step. A nil Profile does nothing.
 type Profile struct {
 	last   time.Time
 	phases []Phase
-	next   int // the phase that is expected: steps are alike
+	next   int // index of the phase that should come next, as in the step before
 }
 
 // Phase is a part of a step.
@@ -47,7 +46,7 @@ func (p *Profile) Lap(name string) {
 	p.next = len(p.phases)
 }
 
-// Reset takes all times back to zero.
+// Reset sets all times to zero.
 func (p *Profile) Reset() {
 	if p != nil {
 		for i := range p.phases {
@@ -56,6 +55,6 @@ func (p *Profile) Reset() {
 	}
 }
 
-// Phases returns the phases, in the order in which they first came. The caller
+// Phases returns the phases in the order of their first occurrence. The caller
 // must not change the slice.
 func (p *Profile) Phases() []Phase { return p.phases }

@@ -6,8 +6,8 @@ import (
 	"github.com/halfgrad/halfgrad/nn"
 )
 
-// Phases are those of all steps, in their order, also where one of them has a phase
-// that others lack.
+// Phases are those of all steps, in their order, even if one step has a phase that the
+// others lack.
 func TestProfile(t *testing.T) {
 	var none *nn.Profile
 	none.Start()

@@ -5,12 +5,12 @@ import (
 )
 
 // ReLU is the rectifier: y = x where x > 0, and +0 where x ≤ 0. A NaN stays a
-// NaN, so that an overflow further up is not hidden.
+// NaN, so that an overflow in an earlier layer shows.
 //
 // It is a comparison and a mask, not a maximum, because the maximum
 // instructions of x86 and Arm disagree about NaNs and the sign of zero.
 type ReLU struct {
-	output *tensor.Tensor // of the last Forward: y, or that of a layer that rectified it itself
+	output *tensor.Tensor // of the last Forward: y, or the output of the layer before if that rectified it
 	y, dx  tensor.Tensor
 }
 

@@ -40,6 +40,9 @@ type node struct {
 // each layer's number before the names of its parameters, as PyTorch does:
 // "0.weight", "2.bias", and "2.1.weight" in a network within the network.
 //
+// A network that becomes part of another one gets the names there, so it should be used
+// only as that part.
+//
 // NewSequential panics if a layer occurs twice, in this network or in one within it, or
 // if two layers share a parameter: a layer remembers one Forward for its Backward, and
 // Backward sets gradients instead of adding to them.

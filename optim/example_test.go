@@ -28,8 +28,8 @@ func Example() {
 	// Output: w = 3.000 after 60 steps
 }
 
-// clipped is an optimizer of one's own: gradient descent with each element of the
-// gradient kept within a limit.
+// clipped is a custom optimizer: gradient descent with each element of the gradient kept
+// within a limit.
 type clipped struct {
 	params []*nn.Param
 	limit  float32

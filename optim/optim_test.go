@@ -36,7 +36,7 @@ func loadFixture(t *testing.T) (f fixture) {
 	return f
 }
 
-// engine is what the steps run on.
+// engine runs the steps.
 var engine = func() *kernels.Engine {
 	e, err := kernels.New(kernels.Config{})
 	if err != nil {
@@ -112,7 +112,7 @@ func TestAgainstPyTorch(t *testing.T) {
 	}
 }
 
-// State, written into a new optimizer, continues bit for bit.
+// An optimizer that gets the state of another continues bit for bit.
 func TestStateRestores(t *testing.T) {
 	f := loadFixture(t)
 	for name, c := range cases {

@@ -22,7 +22,7 @@ func (b broken) Sample(dst []float32, i int) (int, error) {
 	return b.Dataset.Sample(dst, i)
 }
 
-// What a data set reports ends a run and an evaluation, and is not lost.
+// The error of a data set ends a run and an evaluation.
 func TestErrorsOfTheDataSet(t *testing.T) {
 	train, test := digits(t)
 	fault := errors.New("the disk is on fire")

@@ -36,8 +36,8 @@ func extremes(bad map[int]float32) rows {
 	return ds
 }
 
-// A step too far ends the run with an error, whether further steps would show it, be
-// skipped, or not come at all. Nothing is reported as an epoch, and nothing can be saved.
+// A step that is too large ends the run with an error, even if it is the last one. No epoch
+// is reported, and nothing can be saved.
 func TestWeightsDiverge(t *testing.T) {
 	for _, tt := range []struct {
 		precision tensor.DType
@@ -155,8 +155,8 @@ func TestLossOfAnEpoch(t *testing.T) {
 	}
 }
 
-// A schedule's mistake is told at once: before, a learning rate of NaN spoilt the weights,
-// and each step after it was skipped.
+// A bad learning rate is an error before the step. It would spoil the weights, and every
+// later step would be skipped.
 func TestBadScheduleIsAnError(t *testing.T) {
 	for text, rate := range map[string]float64{"NaN": math.NaN(), "-0.1": -0.1, "+Inf": math.Inf(1), "1e+39": 1e39} {
 		r := newRun(t, setup{precision: tensor.F16, widths: []int{3, 2}, schedule: func(n int64) float64 {
@@ -182,7 +182,7 @@ func TestBadScheduleIsAnError(t *testing.T) {
 	}
 }
 
-// Values that are not finite, of which earlier versions wrote checkpoints, are refused.
+// Checkpoints with values that are not finite, which earlier versions wrote, are refused.
 func TestCheckpointsThatAreNotFinite(t *testing.T) {
 	source := newRun(t, setup{precision: tensor.F16, widths: []int{3, 2}, momentum: 0.9})
 	step(t, source, batchOf(tensor.F16, []int{1}, 1, 2, 3))

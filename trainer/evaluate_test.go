@@ -14,8 +14,8 @@ import (
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
-// By hand, from the definitions: TP, FP and FN of the three classes are 3, 1, 2;
-// 0, 0, 4; 6, 5, 0; and 0, 0, 0 of the fourth.
+// Worked out by hand: TP, FP and FN of the four classes are 3, 1, 2; 0, 0, 4; 6, 5, 0; and
+// 0, 0, 0.
 func TestConfusionClass(t *testing.T) {
 	matrix := [][]int{
 		{3, 0, 2, 0},
@@ -83,8 +83,8 @@ func TestEvaluateManyClasses(t *testing.T) {
 	}
 }
 
-// The model of an identity takes the samples for the logits. The expected
-// values are of NumPy, in float64:
+// With an identity as the model, the logits are the samples. The expected values are
+// NumPy's, in float64:
 //
 //	p = np.exp(x) / np.exp(x).sum(1, keepdims=True); p.max(1); -np.log(p[range(6), labels])
 func TestEvaluateObserved(t *testing.T) {
@@ -134,7 +134,7 @@ func TestEvaluateObserved(t *testing.T) {
 	}
 }
 
-// Over several batches, and with nothing else than what the predictions say.
+// Over several batches the metrics agree with the predictions.
 func TestEvaluateAddsUp(t *testing.T) {
 	r := newRun(t, setup{precision: tensor.F16})
 	_, test := digits(t)
@@ -176,8 +176,8 @@ func TestEvaluateAddsUp(t *testing.T) {
 	}
 }
 
-// An evaluation in fp16 in the middle of a run in fp32 sees the weights as they are, each
-// time, and in a run in fp16 the optimizer may be made before the fp16 copies.
+// Each evaluation in fp16 in the middle of a run in fp32 uses the current weights. In a run
+// in fp16 the optimizer may be made before the fp16 copies.
 func TestHalvesFollowTheWeights(t *testing.T) {
 	engine, err := kernels.New(kernels.Config{})
 	if err != nil {

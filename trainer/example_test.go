@@ -14,8 +14,8 @@ import (
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
-// rings is a data set of one's own: points of the plane, in classes by their
-// distance from the origin.
+// rings is a custom data set: points of the plane, in classes by their distance from the
+// origin.
 type rings struct{ side int }
 
 func (r rings) Len() int      { return r.side * r.side }
@@ -32,7 +32,7 @@ func (r rings) Sample(dst []float32, i int) (label int, err error) {
 	return 0, nil
 }
 
-// All the parts of a run, put together by hand.
+// A run put together from all its parts.
 func Example() {
 	const precision = tensor.F16
 	engine, err := kernels.New(kernels.Config{})

@@ -62,14 +62,14 @@ func TestSchedulesAgainstPyTorch(t *testing.T) {
 				t.Errorf("%s: %v at step %d, PyTorch %s has %v", name, got, step, f.Torch, w)
 			}
 		}
-		// Beyond its end it stays where it is or goes on falling, and is never negative.
+		// Beyond its end a schedule stays constant or goes on falling, and is never negative.
 		if last, beyond := s(int64(len(want)-1)), s(1<<40); !(beyond >= 0 && beyond <= last+1e-12) {
 			t.Errorf("%s: %v at the end, %v beyond", name, last, beyond)
 		}
 	}
 }
 
-// optionsOf returns the trainer's options for a run of the fixture, and its window.
+// optionsOf returns the trainer's options for a run of the fixture, and the batches a step.
 func optionsOf(name string) (c trainer.Config, window int) {
 	window = 1
 	switch name {
@@ -122,8 +122,9 @@ func newOptions(t *testing.T, f fixture, c trainer.Config, scale float32, thread
 	return tr, model
 }
 
-// Clipping sees gradients without the loss scale, accumulation is a mean over samples,
-// and all else is PyTorch's too: at any scale, in fp32 and to fp16's rounding.
+// Runs with options agree with PyTorch at any loss scale, in fp32 and, to fp16's rounding,
+// in fp16. Clipping sees gradients without the loss scale, and accumulation is a mean over
+// samples.
 func TestOptionsAgainstPyTorch(t *testing.T) {
 	f := loadFixture(t)
 	if len(f.Runs) != 9 {
@@ -225,7 +226,7 @@ func TestOptionsSameBits(t *testing.T) {
 	}
 }
 
-// wire makes a trainer for a model, in fp16 with AdamW without decay of biases.
+// wire returns a trainer for a model, in fp16 with AdamW that does not decay biases.
 func wire(t *testing.T, c trainer.Config, model *nn.Sequential, tier string, threads int) *trainer.Trainer {
 	t.Helper()
 	engine, err := kernels.New(kernels.Config{Kernel: tier, Threads: threads})
@@ -253,8 +254,8 @@ func wire(t *testing.T, c trainer.Config, model *nn.Sequential, tier string, thr
 	return r
 }
 
-// With dropout, accumulation, averaging and clipping too, a run that is saved and
-// continued after any step ends in the same bits.
+// A run with dropout, accumulation, averaging and clipping that is saved and continued
+// after any step ends in the same bits.
 func TestResumeWithOptions(t *testing.T) {
 	train, test := digits(t)
 	for _, c := range []trainer.Config{{Average: 0.9}, {Clip: trainer.Clip{Norm: 1}, Average: 0.9}} {
@@ -302,7 +303,7 @@ func TestResumeWithOptions(t *testing.T) {
 	}
 }
 
-// In the middle of a step there is nothing to save or to inspect.
+// In the middle of a step a run can neither be saved nor inspected.
 func TestMiddleOfAStep(t *testing.T) {
 	r := newRun(t, setup{precision: tensor.F16, widths: []int{3, 2}})
 	if err := r.Accumulate(batchOf(tensor.F16, []int{1}, 1, 2, 3)); err != nil {
@@ -319,8 +320,8 @@ func TestMiddleOfAStep(t *testing.T) {
 	}
 }
 
-// Accumulated gradients are checked once, and an overflow in the first batch is found,
-// and named, at the end; the next window knows nothing of it.
+// Accumulated gradients are checked once. The step finds and names an overflow in the first
+// batch, and the next step is not affected.
 func TestPitfallOverflowInAWindow(t *testing.T) {
 	inf := float32(math.Inf(1))
 	r := newRun(t, setup{precision: tensor.F16, widths: []int{3, 4, 2}})
@@ -345,9 +346,9 @@ func TestPitfallOverflowInAWindow(t *testing.T) {
 	}
 }
 
-// Injected infinities and NaNs: the steps are skipped, the scale backs off and
-// recovers, and the weights are finite; a run that never recovers ends with an error
-// that names where the first overflow was.
+// Steps with injected infinities and NaNs are skipped, the scale backs off and recovers,
+// and the weights stay finite. A run that never recovers ends with an error that names
+// the place of the first overflow.
 func TestInjectedOverflow(t *testing.T) {
 	train, test := digits(t)
 	for _, bad := range []fp16.Float16{0x7c00, 0xfc00, 0x7e00} { // ∞, −∞, NaN
@@ -406,7 +407,7 @@ func TestInjectedOverflow(t *testing.T) {
 	}
 }
 
-// The scale recovers too: after so many clean steps it is back.
+// After enough clean steps the scale is back where it was.
 func TestScaleRecoversAfterInjection(t *testing.T) {
 	s := lossscale.Default()
 	s.Interval = 5
@@ -424,8 +425,8 @@ func TestScaleRecoversAfterInjection(t *testing.T) {
 	}
 }
 
-// The averaged weights follow steps that are taken, and no others
-// (pytorch#44511 is the same for schedules).
+// The averaged weights follow only steps that are taken (pytorch#44511 is the same for
+// schedules).
 func TestPitfallAverageAfterSkip(t *testing.T) {
 	model := nn.NewMLP(nn.NewRand(1), 3, 4, 2)
 	r := wire(t, trainer.Config{Average: 0.9}, model, "", 1)
@@ -454,7 +455,7 @@ func TestPitfallAverageAfterSkip(t *testing.T) {
 	if slices.Equal(average(), before) {
 		t.Error("a step did not move the averages")
 	}
-	// Evaluation has the averaged weights, and leaves the others as they are.
+	// Evaluation uses the averaged weights and does not change the master weights.
 	now := weights(model)
 	if _, err := r.Evaluate(t.Context(), rows{values: [][]float32{{1, 2, 3}}, labels: []int{0}}); err != nil {
 		t.Fatal(err)
@@ -471,7 +472,7 @@ func TestPitfallAverageAfterSkip(t *testing.T) {
 	}
 }
 
-// A run ends after so many epochs without a better one, also where it is continued.
+// A run ends after so many epochs without a better one, even if it is continued.
 func TestPatience(t *testing.T) {
 	train, test := digits(t)
 	for _, patience := range []int{1, 2, 3} {
@@ -495,10 +496,10 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// The figures of a layer, counted by hand.
+// The statistics of a layer, counted by hand.
 func TestInspect(t *testing.T) {
 	model := nn.NewMLP(nil, 2, 2)
-	// Logits are the input, and the gradient of a sample by them is ±p, p = σ(x₁−x₀).
+	// The logits are the inputs, and a sample's gradients by them are ±p with p = σ(x₁−x₀).
 	copy(model.Params()[0].Master, []float32{1, 0, 0, 1})
 	r := wire(t, trainer.Config{}, model, "", 1)
 	b := batchOf(tensor.F32, []int{0, 0, 0, 0},
@@ -535,7 +536,7 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// An inspection changes nothing about the run.
+// An inspection does not change the run.
 func TestInspectLeavesNoTrace(t *testing.T) {
 	train, _ := digits(t)
 	var hashes []string

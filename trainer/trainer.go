@@ -272,7 +272,7 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 			}
 			return r, &DivergedError{Step: t.progress.Steps + 1, Where: "the loss", Value: r.Loss}
 		}
-		r.Skipped = true // although a logit of −Inf leaves the gradients finite
+		r.Skipped = true // a logit of −Inf would leave the gradients finite
 	}
 	if err := scaler.Checked(r.Skipped); err != nil {
 		return r, fmt.Errorf("trainer: %w", err)

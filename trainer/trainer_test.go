@@ -24,7 +24,7 @@ import (
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
-// setup says what kind of run a test wants; the zero value is a sensible one.
+// setup describes the run that a test wants. The zero value is a sensible run.
 type setup struct {
 	kernel    string
 	threads   int
@@ -39,7 +39,7 @@ type setup struct {
 	nested    bool   // the network is a layer of another one
 }
 
-// run is a trainer with its parts at hand.
+// run is a trainer with its parts.
 type run struct {
 	*trainer.Trainer
 	model     *nn.Sequential
@@ -97,7 +97,7 @@ func newRun(t testing.TB, s setup) *run {
 	return r
 }
 
-// storing is a network that cannot hand out its gradients as they are computed.
+// storing is a network that stores its gradients: it is not nn.Streaming.
 type storing struct{ nn.Layer }
 
 func (s storing) FirstOverflow() string { return s.Layer.(*nn.Sequential).FirstOverflow() }
@@ -191,13 +191,13 @@ func TestLearnsMNIST(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Any sound implementation has about 0.95 with 32 hidden units after an epoch.
+	// Correct implementations have about 0.95 with 32 hidden units after an epoch.
 	if m.Accuracy() < 0.93 || m.Samples != 10000 {
 		t.Errorf("%+v: want an accuracy of at least 0.93", m)
 	}
 }
 
-// The signature of the project: the same bits on every tier at any number of threads.
+// Every tier learns the same bits, at any number of threads.
 func TestSameBitsEverywhere(t *testing.T) {
 	train, _ := digits(t)
 	for _, precision := range []tensor.DType{tensor.F16, tensor.F32} {
@@ -285,8 +285,8 @@ func (n *reference) step(x []float64, labels []int, rate, momentum float64) (los
 	return loss
 }
 
-// A run of steps is what the textbook says, in fp32 to the last digits and in
-// fp16 to fp16's, at any loss scale.
+// Twenty steps agree with the textbook at any loss scale, in fp32 to the last digits and in
+// fp16 to its rounding.
 func TestStepAgainstFloat64(t *testing.T) {
 	x := []float32{0.5, -1, 2, 1.5, 0.25, -0.75, -2, 1, 0.125, 0.75, 0.5, 1, -1, -0.5, 0.25}
 	labels := []int{0, 1, 1, 0, 1}
@@ -333,8 +333,8 @@ func TestStepAgainstFloat64(t *testing.T) {
 	}
 }
 
-// The scale is out of the gradients before the optimizer sees them: powers of
-// two leave no trace in fp32.
+// The optimizer sees unscaled gradients: scales that are powers of two do not change a bit
+// in fp32.
 func TestScaleLeavesNoTrace(t *testing.T) {
 	train, _ := digits(t)
 	var hashes []string
@@ -350,8 +350,8 @@ func TestScaleLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// A step that overflows changes nothing but the scale: not the weights nor
-// their copies, not the optimizer's slots nor its count, not the schedule.
+// A step that overflows changes only the scale: neither the weights and their copies, nor
+// the optimizer's slots and count, nor the schedule.
 func TestSkippedStep(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for name, bad := range map[string]float32{"Inf": inf, "-Inf": -inf, "NaN": nan} {
@@ -405,9 +405,8 @@ func TestSkippedStep(t *testing.T) {
 	}
 }
 
-// An overflow that is due to the scale alone goes away by itself, here below a
-// scale of 1: the gradient at the hidden layer is 120000 unscaled, which fp16
-// does not hold. A floor of 1 would skip every step for ever.
+// The scale falls until the gradients fit, here below 1: the unscaled gradient at the
+// hidden layer is 120000, too large for fp16. A floor of 1 would skip every step for ever.
 func TestScaleRecoversBelowOne(t *testing.T) {
 	r := newRun(t, setup{precision: tensor.F16, widths: []int{1, 1, 2}, schedule: trainer.Constant(1e-9)})
 	w := r.model.Params()
@@ -430,15 +429,15 @@ func TestScaleRecoversBelowOne(t *testing.T) {
 	if r.scaler.Scale() != 0.5 || r.optimizer.State().Steps != 1 {
 		t.Errorf("a scale of %v and %d steps taken, want 0.5 and 1", r.scaler.Scale(), r.optimizer.State().Steps)
 	}
-	// At 65536 the logits' gradient overflows too, from 32768 on only the hidden one.
+	// At 65536 the logits' gradient overflows too, from 32768 down only the hidden one.
 	want := []string{"the gradient at the output of layer 2 (Linear 1→2)", "the gradient at the output of layer 1 (ReLU)"}
 	if diff := cmp.Diff(want, where); diff != "" {
 		t.Errorf("the overflows were elsewhere:\n%s", diff)
 	}
 }
 
-// Where no scale helps, the run ends with an error that names the layer, and
-// the weights are still good.
+// If no scale helps, the run ends with an error that names the layer, and with the weights
+// unchanged.
 func TestDiverged(t *testing.T) {
 	nan := float32(math.NaN())
 	for _, mode := range []lossscale.Mode{lossscale.Dynamic, lossscale.Static, lossscale.Off} {
@@ -521,8 +520,8 @@ func TestNewErrors(t *testing.T) {
 	}
 }
 
-// An optimizer of other parameters would train another model, or step with gradients that
-// belong elsewhere.
+// An optimizer of other parameters would train another model, or use the gradients of
+// other parameters.
 func TestNewRefusesAnotherModelsOptimizer(t *testing.T) {
 	r := newRun(t, setup{precision: tensor.F16})
 	engine, err := kernels.New(kernels.Config{})
@@ -645,9 +644,9 @@ func TestMaxSteps(t *testing.T) {
 	}
 }
 
-// One whole run, and the same run interrupted after every third step, saved to
-// a file, and continued by a new trainer on another number of threads: the
-// same bits, and the same epoch events.
+// A run that is interrupted after every third step, saved to a file, and continued by a
+// new trainer with another number of threads has the same bits and epoch events as one
+// without a break.
 func TestResume(t *testing.T) {
 	train, test := digits(t)
 	const epochs = 2
@@ -729,7 +728,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// Restore takes all of a checkpoint or nothing.
+// Restore takes all of a checkpoint, or returns an error and changes nothing.
 func TestRestoreErrors(t *testing.T) {
 	train, _ := digits(t)
 	newOne := func() *run { return newRun(t, setup{precision: tensor.F16, momentum: 0.9}) }
@@ -795,7 +794,7 @@ func TestRestoreErrors(t *testing.T) {
 	}
 }
 
-// A run to continue with other data, or other batches, is found out.
+// Continuing a run with other data, or other batches, is an error.
 func TestFitAfterTheEndOfTheEpoch(t *testing.T) {
 	train, _ := digits(t)
 	r := newRun(t, setup{precision: tensor.F16})
@@ -842,7 +841,7 @@ func TestWeightsSHA256(t *testing.T) {
 	}
 }
 
-// rows is a data set written out.
+// rows is a data set given by its samples.
 type rows struct {
 	values  [][]float32
 	labels  []int
@@ -864,7 +863,7 @@ func (r rows) Sample(dst []float32, i int) (int, error) {
 	return r.labels[i], nil
 }
 
-// With an identity for a model the logits are the samples themselves.
+// With an identity as the model, the logits are the samples.
 func TestEvaluate(t *testing.T) {
 	engine, err := kernels.New(kernels.Config{})
 	if err != nil {
@@ -908,10 +907,10 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
-// Gradients that go to the optimizer while they are computed make the same weights as
-// those that are stored, checked and read, and the same steps are skipped: for
-// inputs that are not finite, scales at which the loss's gradient or one further down
-// overflows, with and without a ReLU behind it, and scales below 1.
+// Streaming gradients to the optimizer gives the same weights as storing them, and skips
+// the same steps: with inputs that are not finite, at scales below 1, and at scales at
+// which the gradient of the loss or of an earlier layer overflows, with and without a
+// ReLU behind it.
 func TestStreamedStepsAreStoredSteps(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for _, net := range []nn.MLP{
