@@ -67,6 +67,9 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 			return usagef("%s %w", f.flag, err)
 		}
 	}
+	if err := checkDistinct(namedPath{"--confusion", c.Confusion}, namedPath{"--mistakes", c.Mistakes}); err != nil {
+		return err
+	}
 	if c.Worst < 1 || c.Worst > maxWorst {
 		return usagef("--worst %d: want 1 to %d", c.Worst, maxWorst)
 	}

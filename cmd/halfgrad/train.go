@@ -37,6 +37,7 @@ type trainCmd struct {
 	ResumeMode      resumeMode `group:"Files" name:"resume" help:"Continue the run in --out, with its settings; only --epochs can be changed. --resume=auto starts a new run where there is none, for job schedulers." placeholder:"auto"`
 	Resume          bool       `kong:"-"` // whether a run is continued
 	Metrics         string     `group:"Files" help:"Write events as JSON lines, for 'halfgrad plot'." placeholder:"FILE.jsonl"`
+	Tensorboard     string     `group:"Files" help:"Write an event file for TensorBoard into this folder: loss, learning rate, loss scale and skipped steps of each step, or of every --log-every steps, and what each epoch comes to." placeholder:"DIR"`
 	LogEvery        int64      `group:"Files" help:"One of the events every N steps: loss, learning rate, loss scale." placeholder:"N"`
 	Stats           bool       `group:"Files" help:"And after every epoch, what fp16 would lose of each layer's values and gradients, as 'halfgrad inspect' shows it."`
 
@@ -66,6 +67,7 @@ type session struct {
 	scaler  *lossscale.Scaler
 	trainer *trainer.Trainer
 	metrics *metricsFile
+	board   *board
 	bar     *bar
 	stale   bool   // whether files of an earlier run may be in --out
 	kept    string // what became of an earlier run in --out, for people
@@ -78,6 +80,13 @@ func (c *trainCmd) Run(ctx context.Context, e *env) error {
 	s := &session{trainCmd: c, env: e, stale: c.Overwrite}
 	if err := s.prepare(ctx); err != nil {
 		return err
+	}
+	if err := c.checkOutputs(); err != nil {
+		return err
+	}
+	board, err := newBoard(c.Tensorboard, s.trainer.Progress())
+	if err != nil {
+		return usageError{fmt.Errorf("--tensorboard: %w", err)}
 	}
 	if !c.Resume && !c.Overwrite {
 		kept, err := keepEarlier(e, c.Out, c.Metrics)
@@ -93,12 +102,15 @@ func (c *trainCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return usageError{fmt.Errorf("--metrics: %w", err)}
 	}
-	s.metrics, s.bar = metrics, newBar(s)
+	s.metrics, s.board, s.bar = metrics, board, newBar(s)
 	if err = s.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		err = s.failed(err)
 	}
 	if closing := metrics.close(); closing != nil {
 		err = errors.Join(err, fmt.Errorf("--metrics: %w", closing))
+	}
+	if closing := board.close(); closing != nil {
+		err = errors.Join(err, fmt.Errorf("--tensorboard: %w", closing))
 	}
 	return err
 }
@@ -432,6 +444,7 @@ func (s *session) stepDone(e trainer.StepEvent) error {
 	} else if e.Scale.New != e.Scale.Old {
 		s.metrics.add(skipEvent{Event: "scale", scaleEvent: scale})
 	}
+	s.board.step(e, s.LogEvery == 0 || e.Steps%s.LogEvery == 0)
 	if s.LogEvery > 0 && e.Steps%s.LogEvery == 0 {
 		s.metrics.add(stepEvent{
 			Event: "step", scaleEvent: scale, Loss: number(e.Loss), LearningRate: number(e.LearningRate), GradNorm: number(e.GradNorm),
@@ -458,13 +471,14 @@ func (s *session) epochDone(ctx context.Context, e trainer.EpochEvent) error {
 		event.ValidationLoss, event.ValidationAccuracy = &loss, &accuracy
 	}
 	fmt.Fprintln(s.stdout, s.epochLine(e))
-	if s.Metrics != "" {
+	if s.Metrics != "" || s.board != nil {
 		m, err := s.trainer.Evaluate(ctx, s.test)
 		if err != nil {
 			return err
 		}
 		event.TestAccuracy = number(m.Accuracy())
 		s.metrics.add(event)
+		s.board.epoch(event)
 	}
 	if s.Stats {
 		if err := s.statistics(); err != nil {
