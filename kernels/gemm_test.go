@@ -316,6 +316,8 @@ func TestGemmRealShapes(t *testing.T) {
 		{m: 131, n: 515, k: 600, transB: true},
 		{m: 700, n: 40, k: 530},
 		{m: 50, n: 2048, k: 40}, // rows of B that are packed beforehand
+		{m: 50, n: 1024, k: 40, operands: tensor.F32},
+		{m: 100, n: 1024, k: 40, operands: tensor.F32, transA: true, result: tensor.F32, accumulate: true},
 		{m: 100, n: 70, k: 600, operands: tensor.F32, transB: true, accumulate: true},
 	} {
 		p.mix, p.seed = kerneltest.Mixes[0], uint64(i)

@@ -108,7 +108,10 @@ type plan struct {
 	kernel        micro.Kernel
 	blocking      Blocking
 	stripElements int // about how many elements of A are made ready at a time
-	inPlaceBelow  int // the most elements that A and B have together to be read where they are, if they can be
+
+	// The most elements of A and B together that are read in place, and with few rows of
+	// A. See readsInPlace.
+	inPlaceBelow, fewInPlaceBelow int
 }
 
 // UnsupportedError reports a tier that was asked for by name and cannot run.
@@ -174,7 +177,8 @@ func New(cfg Config) (*Engine, error) {
 		})
 		*p.plan = plan{kernel: all[i], blocking: cfg.Blocking.or(blockingFor(all[i], caches))}
 		size := all[i].Panels.Size()
-		p.plan.stripElements, p.plan.inPlaceBelow = caches.L1D*3/4/size, min(caches.L3/2, 8<<20)/size
+		p.plan.stripElements = caches.L1D * 3 / 4 / size
+		p.plan.inPlaceBelow, p.plan.fewInPlaceBelow = caches.L2*3/4/size, min(caches.L3/2, 8<<20)/size
 	}
 	last := len(elementwise) - 1
 	e.elementwise = elementwise[last]
