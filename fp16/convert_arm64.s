@@ -6,11 +6,11 @@
 
 // Slice conversions between binary16 and binary32 by Advanced SIMD.
 //
-// What this is not: it does not check lengths, and it handles only multiples of
-// eight elements. fp16.Widen and fp16.Narrow see to the rest.
+// What this is not: it does not check lengths, and it handles only multiples of eight
+// elements. Go checks lengths and converts the rest.
 //
-// Both functions walk the same way: 32 elements a turn while there are that many,
-// then eight at a time. Loads and stores need no alignment.
+// Both functions take 32 elements a turn while there are that many, then eight. Loads and
+// stores need no alignment.
 //
 //	R0     dst, moves forward
 //	R1     src, moves forward
@@ -19,7 +19,7 @@
 //	V0-V3  fp16 in flight
 //	V4-V11 float32 in flight
 //
-// The mode bits are those that systems start programs with, and Go never changes:
+// The mode bits are those that systems start programs with, which Go never changes:
 // IEEE 754 half precision (FPCR.AHP clear), NaNs keep their payload (DN clear), to
 // nearest even. Subnormals of fp16 are kept whatever FZ says (Arm Architecture
 // Reference Manual, FPConvert).
@@ -30,8 +30,8 @@
 
 // func widenVectors(args *widenArgs)
 //
-// FCVTL is exact, and makes NaNs quiet. Budget for 32 elements: 8 conversions, 2
-// loads and 4 stores of pairs.
+// FCVTL is exact, and makes NaNs quiet. Budget for 32 elements: 8 conversions, 2 loads
+// and 4 stores of pairs, 2 instructions of loop.
 TEXT ·widenVectors(SB), NOSPLIT, $0-8
 	MOVD args+0(FP), R3
 	MOVD widenArgs_dst(R3), DST
@@ -74,6 +74,9 @@ done:
 	RET
 
 // func narrowVectors(args *narrowArgs)
+//
+// Budget for 32 elements: 8 conversions, 4 loads and 2 stores of pairs, 2 instructions of
+// loop.
 TEXT ·narrowVectors(SB), NOSPLIT, $0-8
 	MOVD args+0(FP), R3
 	MOVD narrowArgs_dst(R3), DST

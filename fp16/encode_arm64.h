@@ -1,6 +1,6 @@
-// Instructions that Go's assembler has no mnemonics for, as in kernels/arm64, whose
-// TestEncodings checks these too. Registers are given by their bare numbers, the
-// source first. The comment before a macro is what a disassembler prints.
+// Instructions without a mnemonic in Go's assembler, as in kernels/arm64, whose
+// TestEncodings checks these too. Registers are bare numbers, the source first. The
+// comment before a macro is its instruction as a disassembler prints it.
 
 // fcvtl v{d}.4s, v{n}.4h
 #define FCVTL(n, d) WORD $(0x0e217800 | (n)<<5 | (d))

@@ -1,20 +1,22 @@
-// The body of the kernels of 6×16 tiles, which f32-6x16-neon_arm64.s describes. A
-// file that includes it defines
+// The body of the kernels with 6×16 tiles; f32-6x16-neon_arm64.s describes it. A file
+// that includes it defines
 //
+//	ASOURCE        the field of gemmArgs for A, and BSOURCE for B
 //	BSHIFT         the logarithm of the bytes of an element of B
 //	NEXTPANEL(to)  makes to the bytes from a panel of B to the next
-//	START          what there is to do before the first panel of a pass
+//	START          begins a pass
+//	PASSEDTOO(n)   moves further pointers on by n rows after a pass
 //
-//	PASSEDTOO(n)   what else moves on by n rows after a pass
+// and the parameters of KERNEL, and sets ARGS to its argument, a *gemmArgs, whose
+// fields this file finds by the offsets in go_asm.h. f32_arm64.h and f16_arm64.h
+// define, by the type of A,
 //
-// and what KERNEL takes. f32_arm64.h or f16_arm64.h say what there is to know of A:
-//
-//	SHIFT          the logarithm of the bytes of an element
+//	SHIFT          the logarithm of the bytes of an element of A
 //	LANES          the elements of a row that a register holds
-//	STEPS          (STEP, FMAS) the steps by them
-//	COL6 … COL1    load the elements of a step that lie side by side
-//	ONE            (at, f, n, t) loads an element into lane 0, and moves on to the
-//	               next; n and t are the numbers of the registers at and f
+//	STEPS(STEP, FMAS)  a step for each of them
+//	COL6 … COL1    load the elements of a step, which are side by side
+//	ONE(at, f, n, t)  loads an element into lane 0 and moves on to the next; n and t
+//	               are the numbers of the registers at and f
 
 #include "encode_arm64.h"
 
@@ -38,10 +40,10 @@
 #define ROWS   R17
 #define PANEL  R19
 #define CPASS  R20
-#define ACC    R21
+#define ARGS   R21
 
-// The multiplications of vector j of a row of B, in register b: by lane l of a
-// register for each row of A, or by the rows' elements of one step.
+// Multiply vector j of a row of B, in register b: by lane l of a register for each row
+// of A, or by the rows' elements of one step.
 #define BYROW1(FMA, l, b, j) FMA(0, l, b, 8+j)
 #define BYROW2(FMA, l, b, j) BYROW1(FMA, l, b, j); FMA(1, l, b, 12+j)
 #define BYROW4(FMA, l, b, j) BYROW2(FMA, l, b, j); FMA(2, l, b, 16+j); FMA(3, l, b, 20+j)
@@ -51,7 +53,7 @@
 #define BYCOL4(FMA, l, b, j) BYCOL2(FMA, l, b, j); FMA(0, 2, b, 16+j); FMA(0, 3, b, 20+j)
 #define BYCOL6(FMA, l, b, j) BYCOL4(FMA, l, b, j); FMA(1, 0, b, 24+j); FMA(1, 1, b, 28+j)
 
-// Where the rows of A begin, some elements of each, and one.
+// Find the rows of A, load some elements of each, and load one of each.
 #define AT1 MOVD APASS, A0
 #define AT2 AT1; ADD AROW, A0, A1
 #define AT4 AT2; ADD AROW, A1, A2; ADD AROW, A2, A3
@@ -65,7 +67,7 @@
 #define ONE4 ONE2; ONE(A2, F2, 3, 2); ONE(A3, F3, 4, 3)
 #define ONE6 ONE4; ONE(A4, F4, 5, 4); ONE(A5, F5, 6, 5)
 
-// Steps of A that lies row after row: those of a register, and one.
+// Steps for an A that lies row after row: those of a register, and one.
 #define ROWS6(STEP) ROW6; STEPS(STEP, BYROW6)
 #define ROWS4(STEP) ROW4; STEPS(STEP, BYROW4)
 #define ROWS2(STEP) ROW2; STEPS(STEP, BYROW2)
@@ -75,7 +77,7 @@
 #define ROWONE2(STEP) ONE2; STEP(BYROW2, 0)
 #define ROWONE1(STEP) ONE1; STEP(BYROW1, 0)
 
-// Steps of A that lies column after column: four, and one.
+// Steps for an A that lies column after column: four, and one.
 #define COLONE6(STEP) COL6; ADD ACOL, A0; STEP(BYCOL6, 0)
 #define COLONE4(STEP) COL4; ADD ACOL, A0; STEP(BYCOL4, 0)
 #define COLONE2(STEP) COL2; ADD ACOL, A0; STEP(BYCOL2, 0)
@@ -95,7 +97,7 @@
 #define ZERO4 ZERO2; ZEROROW(V16, V17, V18, V19); ZEROROW(V20, V21, V22, V23)
 #define ZERO6 ZERO4; ZEROROW(V24, V25, V26, V27); ZEROROW(V28, V29, V30, V31)
 
-// A row of the tile from C and to it, of as many vectors as the names say.
+// Load and store a row of the tile, of as many vectors as the names say.
 #define GET4(a, b, c, d) FLDPQ (CAT), (a, b); FLDPQ 32(CAT), (c, d); ADD LDC, CAT
 #define GET3(a, b, c, d) FLDPQ (CAT), (a, b); FMOVQ 32(CAT), c; ADD LDC, CAT
 #define GET2(a, b, c, d) FLDPQ (CAT), (a, b); ADD LDC, CAT
@@ -109,43 +111,43 @@
 #define TILE4(ROW) TILE2(ROW); ROW(F16, F17, F18, F19); ROW(F20, F21, F22, F23)
 #define TILE6(ROW) TILE4(ROW); ROW(F24, F25, F26, F27); ROW(F28, F29, F30, F31)
 
-// A pass: all panels for some rows. MANY is some steps at once, many of them, and
-// SINGLE is one.
+// A pass: all panels for some rows. MANY does many steps at once, SINGLE one.
 #define PASS(ATS, ZEROS, LOADS, MANY, many, SINGLE, STORES, panel, start, loop, tail, single, store) \
-	MOVD  b+32(FP), BAT;  \
-	MOVD  CPASS, CTILE;   \
-	MOVD  cols+80(FP), LEFT; \
-	START;                \
-panel:                    \
-	ATS;                  \
-	ZEROS;                \
-	CBZ   ACC, start;     \
-	MOVD  CTILE, CAT;     \
-	LOADS;                \
-start:                    \
-	MOVD  k+0(FP), K;     \
-	SUBS  $many, K;       \
-	BLT   tail;           \
-loop:                     \
-	MANY;                 \
-	SUBS  $many, K;       \
-	BGE   loop;           \
-tail:                     \
-	ADDS  $many, K;       \
-	BEQ   store;          \
-single:                   \
-	SINGLE;               \
-	SUBS  $1, K;          \
-	BNE   single;         \
-store:                    \
-	MOVD  CTILE, CAT;     \
-	STORES;               \
-	ADD   NEXT, BAT;      \
-	ADD   $64, CTILE;     \
-	SUBS  $16, LEFT;      \
+	MOVD  BSOURCE(ARGS), BAT;           \
+	MOVD  CPASS, CTILE;                 \
+	MOVD  gemmArgs_cols(ARGS), LEFT;    \
+	START;                              \
+panel:                                  \
+	ATS;                                \
+	ZEROS;                              \
+	MOVBU gemmArgs_accumulate(ARGS), K; \
+	CBZ   K, start;                     \
+	MOVD  CTILE, CAT;                   \
+	LOADS;                              \
+start:                                  \
+	MOVD  gemmArgs_k(ARGS), K;          \
+	SUBS  $many, K;                     \
+	BLT   tail;                         \
+loop:                                   \
+	MANY;                               \
+	SUBS  $many, K;                     \
+	BGE   loop;                         \
+tail:                                   \
+	ADDS  $many, K;                     \
+	BEQ   store;                        \
+single:                                 \
+	SINGLE;                             \
+	SUBS  $1, K;                        \
+	BNE   single;                       \
+store:                                  \
+	MOVD  CTILE, CAT;                   \
+	STORES;                             \
+	ADD   NEXT, BAT;                    \
+	ADD   $64, CTILE;                   \
+	SUBS  $16, LEFT;                    \
 	BGT   panel
 
-// On to the next rows.
+// Moves on to the next rows.
 #define PASSED(n) \
 	MOVD  $n, R0;          \
 	MADD  R0, APASS, AROW, APASS; \
@@ -153,25 +155,24 @@ store:                    \
 	PASSEDTOO(n);          \
 	SUB   $n, ROWS
 
-// A whole kernel. STEP (FMAS, l) is a step of a tile of one to four vectors a row:
-// it loads a row of the panel of B, multiplies by it, and moves on to the next. GET
-// loads a row of the tile, and the STORES say what becomes of tiles of so many
-// rows. 8 rows are better taken as twice four.
+// A whole kernel. STEP(FMAS, l) is a step of a tile of one to four vectors a row: it
+// loads a row of the panel of B, multiplies by it, and moves on to the next. GET loads
+// a row of the tile; STORES6 to STORES1 store tiles of that many rows. Twice four rows
+// are faster than six and two.
 #define KERNEL(STEP, GET, STORES6, STORES4, STORES2, STORES1) \
-	MOVD  a+8(FP), APASS;     \
-	MOVD  aRow+16(FP), AROW;  \
-	MOVD  aCol+24(FP), ACOL;  \
-	MOVD  bRow+40(FP), BROW;  \
-	MOVD  c+56(FP), CPASS;    \
-	MOVD  ldc+64(FP), LDC;    \
-	MOVD  rows+72(FP), ROWS;  \
-	MOVBU accumulate+88(FP), ACC; \
+	MOVD  ASOURCE(ARGS), APASS;      \
+	MOVD  gemmArgs_aRow(ARGS), AROW; \
+	MOVD  gemmArgs_aCol(ARGS), ACOL; \
+	MOVD  gemmArgs_bRow(ARGS), BROW; \
+	MOVD  gemmArgs_c(ARGS), CPASS;   \
+	MOVD  gemmArgs_ldc(ARGS), LDC;   \
+	MOVD  gemmArgs_rows(ARGS), ROWS; \
 	LSL   $SHIFT, AROW;       \
 	LSL   $SHIFT, ACOL;       \
 	LSL   $BSHIFT, BROW;      \
 	LSL   $2, LDC;            \
 	NEXTPANEL(NEXT);          \
-	MOVD  k+0(FP), K;         \
+	MOVD  gemmArgs_k(ARGS), K; \
 	MSUB  K, NEXT, BROW, NEXT; \
 	CMP   $(1<<SHIFT), ACOL;  \
 	BNE   sixC;               \

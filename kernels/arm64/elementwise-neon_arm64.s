@@ -1,20 +1,24 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// The work around the products, for both tiers: the loops of package micro's
-// Elementwise, each operation rounded on its own.
+// Elementwise operations for both tiers: the loops of package micro's Elementwise, each
+// operation rounded on its own.
 //
-// What this is not: fused. FMLA rounds once where the definition rounds twice. And
-// it has no masks: what does not fill a vector is done one by one, on lane 0 of
-// registers whose other lanes are zero, by the same instructions. Those lanes are
-// never stored. Where the largest of a register is looked for they count, and hold
-// 0, or what is no more finite than lane 0: products with a factor that is not.
+// What this is not: fused. FMLA rounds once where the definition rounds twice. And it has
+// no masks: the elements that do not fill a vector are computed one by one, by the same
+// instructions, on lane 0 of registers whose other lanes begin as zero. Those lanes are
+// never stored. A maximum over a register does include them; they hold 0, or NaN where
+// the factor is not finite, when lane 0 is not finite either.
 
 #include "encode_arm64.h"
 
-// 0 or 1 to the result: whether the largest doubled magnitude in a lane of v, of
-// width-bit lanes, is below a limit. Doubling an integer takes its sign off.
+// The arguments. Each function has a struct for them, whose offsets are in go_asm.h.
+#define ARGS R20
+
+// Sets result to 1 if the largest doubled magnitude in a lane of v is below a limit, and
+// to 0 otherwise. Doubling drops the sign.
 #define BELOW(UMAXV, v, f, limit, result) \
 	UMAXV(v, v);       \
 	FMOVS f, R0;       \
@@ -29,27 +33,27 @@
 //	R2, R3   src and its stride, in bytes
 //	R4, R5   rows left, columns
 //	R6       bias, or 0
-//	R7-R9    where the rows of dst, src and bias are under way
+//	R7-R9    the current elements of dst, src and bias
 //	R10      columns left
-//	V0, V1   eight elements, V2, V3 their bias; V4 what is rectified
+//	V0, V1   eight elements, V2, V3 their bias; V4 the lanes to rectify
 //	V16      lane 0: the scale
 //	V17      −0, which changes nothing, where there is no bias
 //	V18      all ones to rectify, else 0
-//	V19, V20 the largest doubled magnitudes so far, of what was stored
+//	V19, V20 the largest doubled magnitudes stored so far
 //
 // Budget for 8 elements: 2 loads of pairs, 2 multiplications, 2 additions, 2
 // comparisons, 4 ANDs, 2 or 4 for the maximum, and a store, with 2 conversions for
 // fp16.
-#define STORE(shift) \
-	MOVD  dst+0(FP), R0;       \
-	MOVD  dstStride+8(FP), R1; \
-	MOVD  src+16(FP), R2;      \
-	MOVD  stride+24(FP), R3;   \
-	MOVD  rows+32(FP), R4;     \
-	MOVD  cols+40(FP), R5;     \
-	FMOVS scale+48(FP), F16;   \
-	MOVD  bias+56(FP), R6;     \
-	MOVBU relu+64(FP), R10;    \
+#define STORE(dst, shift) \
+	MOVD  dst(ARGS), R0;                 \
+	MOVD  storeArgs_dstStride(ARGS), R1; \
+	MOVD  storeArgs_src(ARGS), R2;       \
+	MOVD  storeArgs_stride(ARGS), R3;    \
+	MOVD  storeArgs_rows(ARGS), R4;      \
+	MOVD  storeArgs_cols(ARGS), R5;      \
+	FMOVS storeArgs_scale(ARGS), F16;    \
+	MOVD  storeArgs_bias(ARGS), R6;      \
+	MOVBU storeArgs_relu(ARGS), R10;     \
 	LSL   $shift, R1;          \
 	LSL   $2, R3;              \
 	NEG   R10, R10;            \
@@ -59,7 +63,7 @@
 	VMOVI $0, V19.B16;         \
 	VMOVI $0, V20.B16
 
-// What becomes of the sums in x; b is their bias.
+// Finishes the sums in x; b is their bias.
 #define EPILOGUE(x, b) \
 	FMUL_LANE(16, 0, x, x); \
 	FADD4S(b, x, x);        \
@@ -70,23 +74,26 @@
 // AddRows
 //
 //	R0       sums
-//	R1, R2   m, at the columns under way, and its stride in bytes
+//	R1, R2   m, at the current columns, and its stride in bytes
 //	R3, R4   rows; columns left
-//	R5, R6   m, at the row under way; rows left
-//	V0-V3    16 columns of the sums, V0 and V1 eight, V0 one
-//	V4-V7    those of a row
+//	R5, R6   m, at the current row; rows left
+//	V0-V3    16 columns of the sums; V0 and V1 eight; V0 one
+//	V4-V7    the same columns of a row
+//
+// Budget for 16 elements: 2 loads of pairs, or 1 and 4 conversions for fp16, 4 additions,
+// 3 more.
 #define GET16F16 FLDPQ (R5), (F5, F7); FCVTL(5, 4); FCVTL2(5, 5); FCVTL(7, 6); FCVTL2(7, 7)
 #define GET8F16 FMOVQ (R5), F5; FCVTL(5, 4); FCVTL2(5, 5)
 #define GET1F16 VLD1R (R5), [V4.H4]; FCVTL(4, 4)
 #define GET16F32 FLDPQ (R5), (F4, F5); FLDPQ 32(R5), (F6, F7)
 #define GET8F32 FLDPQ (R5), (F4, F5)
 #define GET1F32 FMOVS (R5), F4
-#define ADDROWS(shift, GET16, GET8, GET1, strip, row, eight, eightrow, one, onerow, done) \
-	MOVD  sums+0(FP), R0;       \
-	MOVD  m+8(FP), R1;          \
-	MOVD  stride+16(FP), R2;    \
-	MOVD  rows+24(FP), R3;      \
-	MOVD  cols+32(FP), R4;      \
+#define ADDROWS(m, shift, GET16, GET8, GET1, strip, row, eight, eightrow, one, onerow, done) \
+	MOVD  addRowsArgs_sums(ARGS), R0;   \
+	MOVD  m(ARGS), R1;                  \
+	MOVD  addRowsArgs_stride(ARGS), R2; \
+	MOVD  addRowsArgs_rows(ARGS), R3;   \
+	MOVD  addRowsArgs_cols(ARGS), R4;   \
 	LSL   $shift, R2;           \
 strip:                          \
 	CMP   $16, R4;              \
@@ -142,9 +149,10 @@ onerow:                         \
 	JMP   one;                  \
 done:
 
-// func storeF16NEON(dst *fp16.Float16, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
-TEXT ·storeF16NEON(SB), NOSPLIT, $0-73
-	STORE(1)
+// func storeF16NEON(args *storeArgs)
+TEXT ·storeF16NEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	STORE(storeArgs_dst16, 1)
 
 row:
 	MOVD R0, R7
@@ -194,12 +202,13 @@ next:
 	ADD  R3, R2
 	SUBS $1, R4
 	BNE  row
-	BELOW(UMAXV8H, 19, F19, 0xf800, finite+72(FP))
+	BELOW(UMAXV8H, 19, F19, 0xf800, storeArgs_finite(ARGS))
 	RET
 
-// func storeF32NEON(dst *float32, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
-TEXT ·storeF32NEON(SB), NOSPLIT, $0-73
-	STORE(2)
+// func storeF32NEON(args *storeArgs)
+TEXT ·storeF32NEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	STORE(storeArgs_dst32, 2)
 
 row:
 	MOVD R0, R7
@@ -249,10 +258,10 @@ next:
 	SUBS  $1, R4
 	BNE   row
 	VUMAX V20.S4, V19.S4, V19.S4
-	BELOW(UMAXV4S, 19, F19, 0xff000000, finite+72(FP))
+	BELOW(UMAXV4S, 19, F19, 0xff000000, storeArgs_finite(ARGS))
 	RET
 
-// func finiteNEON(x *float32, n int, factor float32) bool
+// func finiteNEON(args *finiteArgs)
 //
 //	R0, R1   x; elements left
 //	V0, V1   eight products
@@ -260,10 +269,11 @@ next:
 //	V19, V20 the largest doubled magnitudes so far
 //
 // Budget for 8 elements: a load of a pair, 2 multiplications, 2 additions, 2 maxima.
-TEXT ·finiteNEON(SB), NOSPLIT, $0-25
-	MOVD  x+0(FP), R0
-	MOVD  n+8(FP), R1
-	FMOVS factor+16(FP), F16
+TEXT ·finiteNEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	MOVD  finiteArgs_x(ARGS), R0
+	MOVD  finiteArgs_n(ARGS), R1
+	FMOVS finiteArgs_factor(ARGS), F16
 	VMOVI $0, V19.B16
 	VMOVI $0, V20.B16
 	SUBS  $8, R1
@@ -294,21 +304,27 @@ one:
 
 done:
 	VUMAX V20.S4, V19.S4, V19.S4
-	BELOW(UMAXV4S, 19, F19, 0xff000000, ret+24(FP))
+	BELOW(UMAXV4S, 19, F19, 0xff000000, finiteArgs_finite(ARGS))
 	RET
 
-// func rectifyF16NEON(dst, src, mask *fp16.Float16, n int)
+// func rectifyF16NEON(args *rectifyF16Args)
 //
-// n is a multiple of 8. Words above 0 are positive values and NaNs; others may still
-// be NaNs: above the infinity's bits, V16, without the sign.
+// n is a multiple of 8. As signed words, positive values and NaNs are above 0. Negative
+// NaNs are not, but are above infinity's bits, V16, without the sign.
 //
 //	R0-R2   dst, src, mask
 //	R3      elements left
-TEXT ·rectifyF16NEON(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD mask+16(FP), R2
-	MOVD n+24(FP), R3
+//	V0, V1  mask and src; V2 the mask without its signs
+//	V16     infinity in all lanes; V17 all bits but the sign
+//
+// Budget for 8 elements: 2 loads, 2 ANDs, 2 comparisons, an OR, a store, 2 instructions
+// of loop.
+TEXT ·rectifyF16NEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	MOVD rectifyF16Args_dst(ARGS), R0
+	MOVD rectifyF16Args_src(ARGS), R1
+	MOVD rectifyF16Args_mask(ARGS), R2
+	MOVD rectifyF16Args_n(ARGS), R3
 	MOVD $0x7c00, R4
 	VDUP R4, V16.H8
 	MOVD $0x7fff, R4
@@ -327,12 +343,19 @@ eight:
 	BNE     eight
 	RET
 
-// func rectifyF32NEON(dst, src, mask *float32, n int)
-TEXT ·rectifyF32NEON(SB), NOSPLIT, $0-32
-	MOVD dst+0(FP), R0
-	MOVD src+8(FP), R1
-	MOVD mask+16(FP), R2
-	MOVD n+24(FP), R3
+// func rectifyF32NEON(args *rectifyF32Args)
+//
+//	R0-R2   dst, src, mask
+//	R3      elements left
+//	V0, V1  mask and src
+//
+// Budget for 4 elements: 2 loads, a comparison, an AND, a store, 2 instructions of loop.
+TEXT ·rectifyF32NEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	MOVD rectifyF32Args_dst(ARGS), R0
+	MOVD rectifyF32Args_src(ARGS), R1
+	MOVD rectifyF32Args_mask(ARGS), R2
+	MOVD rectifyF32Args_n(ARGS), R3
 	SUBS $4, R3
 	BLT  rest
 
@@ -361,21 +384,23 @@ one:
 done:
 	RET
 
-// func addRowsF16NEON(sums *float32, m *fp16.Float16, stride, rows, cols int)
-TEXT ·addRowsF16NEON(SB), NOSPLIT, $0-40
-	ADDROWS(1, GET16F16, GET8F16, GET1F16, strip, row, eight, eightrow, one, onerow, done)
+// func addRowsF16NEON(args *addRowsArgs)
+TEXT ·addRowsF16NEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	ADDROWS(addRowsArgs_m16, 1, GET16F16, GET8F16, GET1F16, strip, row, eight, eightrow, one, onerow, done)
 	RET
 
-// func addRowsF32NEON(sums, m *float32, stride, rows, cols int)
-TEXT ·addRowsF32NEON(SB), NOSPLIT, $0-40
-	ADDROWS(2, GET16F32, GET8F32, GET1F32, strip, row, eight, eightrow, one, onerow, done)
+// func addRowsF32NEON(args *addRowsArgs)
+TEXT ·addRowsF32NEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	ADDROWS(addRowsArgs_m32, 2, GET16F32, GET8F32, GET1F32, strip, row, eight, eightrow, one, onerow, done)
 	RET
 
 // SGD
 //
 //	R0-R3    w, v, grad; half, or 0
 //	R4, R5   elements left; nesterov
-//	R6       whether there is a decay
+//	R6       not 0 if there is a decay
 //	V0-V3    w, v, g, d
 //	V16-V19  lane 0: unscale, rate, momentum, decay
 //
@@ -397,19 +422,20 @@ heavy:                             \
 	FMUL_LANE(17, 0, 3, 3);        \
 	FSUB4S(3, 0, 0)
 
-// func sgdNEON(w, v, grad *float32, half *fp16.Float16, n int, unscale, rate, momentum, decay float32, nesterov bool)
-TEXT ·sgdNEON(SB), NOSPLIT, $0-57
-	MOVD  w+0(FP), R0
-	MOVD  v+8(FP), R1
-	MOVD  grad+16(FP), R2
-	MOVD  half+24(FP), R3
-	MOVD  n+32(FP), R4
-	FMOVS unscale+40(FP), F16
-	FMOVS rate+44(FP), F17
-	FMOVS momentum+48(FP), F18
-	FMOVS decay+52(FP), F19
-	MOVWU decay+52(FP), R6
-	MOVBU nesterov+56(FP), R5
+// func sgdNEON(args *sgdArgs)
+TEXT ·sgdNEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	MOVD  sgdArgs_w(ARGS), R0
+	MOVD  sgdArgs_v(ARGS), R1
+	MOVD  sgdArgs_grad(ARGS), R2
+	MOVD  sgdArgs_half(ARGS), R3
+	MOVD  sgdArgs_n(ARGS), R4
+	FMOVS sgdArgs_step+sgdStep_Unscale(ARGS), F16
+	FMOVS sgdArgs_step+sgdStep_Rate(ARGS), F17
+	FMOVS sgdArgs_step+sgdStep_Momentum(ARGS), F18
+	FMOVS sgdArgs_step+sgdStep_Decay(ARGS), F19
+	MOVWU sgdArgs_step+sgdStep_Decay(ARGS), R6
+	MOVBU sgdArgs_step+sgdStep_Nesterov(ARGS), R5
 	LSLW  $1, R6 // −0 is no decay either
 	SUBS  $4, R4
 	BLT   rest
@@ -456,14 +482,14 @@ done:
 //	R0-R3    w, m, v, grad
 //	R4       half, or 0
 //	R5       elements left
-//	R6       whether there is a decay by way of the gradient
-//	R7       whether it is decoupled
+//	R6       not 0 if there is a decay
+//	R7       not 0 if it is decoupled: applied to w, not to the gradient
 //	V0-V4    w, m, v, g, d
 //	V16-V23  lane 0: unscale, rate, decay, keep, beta1, rest1, beta2, rest2
 //	V24, V25 all lanes: correction, epsilon
 //
-// Budget for 4 elements: 4 loads, 4 stores, a square root and two divisions, which
-// bind: on a Neoverse N1 some 40 cycles.
+// Budget for 4 elements: 4 loads, 4 stores, a square root and two divisions. The last
+// three bind: on a Neoverse N1 some 40 cycles.
 #define ADAMSTEP(decoupled, plain) \
 	FMUL_LANE(16, 0, 3, 3);  \
 	CBNZ R7, decoupled;      \
@@ -488,29 +514,30 @@ plain:                       \
 	FMUL_LANE(17, 0, 4, 4);  \
 	FSUB4S(4, 0, 0)
 
-// func adamNEON(w, m, v, grad *float32, half *fp16.Float16, n int, unscale, rate, decay, keep, beta1, rest1, beta2, rest2, correction, epsilon float32, decoupled bool)
-TEXT ·adamNEON(SB), NOSPLIT, $0-89
-	MOVD  w+0(FP), R0
-	MOVD  m+8(FP), R1
-	MOVD  v+16(FP), R2
-	MOVD  grad+24(FP), R3
-	MOVD  half+32(FP), R4
-	MOVD  n+40(FP), R5
-	FMOVS unscale+48(FP), F16
-	FMOVS rate+52(FP), F17
-	FMOVS decay+56(FP), F18
-	FMOVS keep+60(FP), F19
-	FMOVS beta1+64(FP), F20
-	FMOVS rest1+68(FP), F21
-	FMOVS beta2+72(FP), F22
-	FMOVS rest2+76(FP), F23
-	FMOVS correction+80(FP), F24
-	FMOVS epsilon+84(FP), F25
+// func adamNEON(args *adamArgs)
+TEXT ·adamNEON(SB), NOSPLIT, $0-8
+	MOVD  args+0(FP), ARGS
+	MOVD  adamArgs_w(ARGS), R0
+	MOVD  adamArgs_m(ARGS), R1
+	MOVD  adamArgs_v(ARGS), R2
+	MOVD  adamArgs_grad(ARGS), R3
+	MOVD  adamArgs_half(ARGS), R4
+	MOVD  adamArgs_n(ARGS), R5
+	FMOVS adamArgs_step+adamStep_Unscale(ARGS), F16
+	FMOVS adamArgs_step+adamStep_Rate(ARGS), F17
+	FMOVS adamArgs_step+adamStep_Decay(ARGS), F18
+	FMOVS adamArgs_step+adamStep_Keep(ARGS), F19
+	FMOVS adamArgs_step+adamStep_Beta1(ARGS), F20
+	FMOVS adamArgs_step+adamStep_Rest1(ARGS), F21
+	FMOVS adamArgs_step+adamStep_Beta2(ARGS), F22
+	FMOVS adamArgs_step+adamStep_Rest2(ARGS), F23
+	FMOVS adamArgs_step+adamStep_Correction(ARGS), F24
+	FMOVS adamArgs_step+adamStep_Epsilon(ARGS), F25
 	VDUP  V24.S[0], V24.S4
 	VDUP  V25.S[0], V25.S4
-	MOVWU decay+56(FP), R6
+	MOVWU adamArgs_step+adamStep_Decay(ARGS), R6
 	LSLW  $1, R6 // −0 is no decay either
-	MOVBU decoupled+88(FP), R7
+	MOVBU adamArgs_step+adamStep_Decoupled(ARGS), R7
 	SUBS  $4, R5
 	BLT   rest
 

@@ -8,7 +8,7 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Elementwise is the work around the products, the same for both tiers.
+// Elementwise are the elementwise operations, the same for both tiers.
 var Elementwise = []micro.Elementwise{elementwise("neonfhm", hasFHM), elementwise("neon", hasNEON)}
 
 func elementwise(tier string, supported bool) micro.Elementwise {
@@ -16,12 +16,17 @@ func elementwise(tier string, supported bool) micro.Elementwise {
 		Tier: tier, Supported: supported,
 		Store: store,
 		Finite: func(x []float32, factor float32) bool {
-			return len(x) == 0 || finiteNEON(&x[0], len(x), factor)
+			if len(x) == 0 {
+				return true
+			}
+			args := finiteArgs{x: &x[0], n: len(x), factor: factor}
+			finiteNEON(&args)
+			return args.finite
 		},
 		RectifyF16: func(dst, src, mask []fp16.Float16) {
 			whole := len(mask) &^ 7
 			if whole > 0 {
-				rectifyF16NEON(&dst[0], &src[0], &mask[0], whole)
+				rectifyF16NEON(&rectifyF16Args{dst: &dst[0], src: &src[0], mask: &mask[0], n: whole})
 			}
 			for i, m := range mask[whole:] {
 				if m == 0 || m >= 1<<15 && m <= 0xfc00 { // at most 0
@@ -33,27 +38,27 @@ func elementwise(tier string, supported bool) micro.Elementwise {
 		},
 		RectifyF32: func(dst, src, mask []float32) {
 			if len(mask) > 0 {
-				rectifyF32NEON(&dst[0], &src[0], &mask[0], len(mask))
+				rectifyF32NEON(&rectifyF32Args{dst: &dst[0], src: &src[0], mask: &mask[0], n: len(mask)})
 			}
 		},
 		AddRows: func(sums []float32, m tensor.Matrix) {
+			args := addRowsArgs{sums: first(sums), m32: first(m.F32), m16: first(m.F16), stride: m.Stride, rows: m.Rows, cols: m.Cols}
 			switch {
 			case m.Rows == 0 || m.Cols == 0:
 			case m.F16 != nil:
-				addRowsF16NEON(&sums[0], &m.F16[0], m.Stride, m.Rows, m.Cols)
+				addRowsF16NEON(&args)
 			default:
-				addRowsF32NEON(&sums[0], &m.F32[0], m.Stride, m.Rows, m.Cols)
+				addRowsF32NEON(&args)
 			}
 		},
 		SGD: func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
 			if len(w) > 0 {
-				sgdNEON(&w[0], &v[0], &grad[0], first(half), len(w), p.Unscale, p.Rate, p.Momentum, p.Decay, p.Nesterov)
+				sgdNEON(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: sgdStep(p)})
 			}
 		},
 		Adam: func(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
 			if len(w) > 0 {
-				adamNEON(&w[0], &m[0], &v[0], &grad[0], first(half), len(w), p.Unscale, p.Rate, p.Decay, p.Keep,
-					p.Beta1, p.Rest1, p.Beta2, p.Rest2, p.Correction, p.Epsilon, p.Decoupled)
+				adamNEON(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
 			}
 		},
 		Lookup: func(dst []fp16.Float16, table *[256]fp16.Float16, src []byte) {
@@ -66,42 +71,107 @@ func elementwise(tier string, supported bool) micro.Elementwise {
 }
 
 func store(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) bool {
-	switch {
-	case dst.Rows == 0 || dst.Cols == 0:
+	if dst.Rows == 0 || dst.Cols == 0 {
 		return true
-	case dst.F16 != nil:
-		return storeF16NEON(&dst.F16[0], dst.Stride, &src[0], stride, dst.Rows, dst.Cols, e.Scale, first(e.Bias), e.ReLU)
 	}
-	return storeF32NEON(&dst.F32[0], dst.Stride, &src[0], stride, dst.Rows, dst.Cols, e.Scale, first(e.Bias), e.ReLU)
+	args := storeArgs{
+		dst32: first(dst.F32), dst16: first(dst.F16), dstStride: dst.Stride, src: &src[0], stride: stride,
+		rows: dst.Rows, cols: dst.Cols, scale: e.Scale, bias: first(e.Bias), relu: e.ReLU,
+	}
+	if dst.F16 != nil {
+		storeF16NEON(&args)
+	} else {
+		storeF32NEON(&args)
+	}
+	return args.finite
 }
 
+// The arguments of the functions below, which assembly finds by their offsets in
+// go_asm.h. Of two fields whose names end in the bits of an element, each function uses
+// the one of its own type. A nil bias or half is none.
+
+type storeArgs struct {
+	dst32        *float32
+	dst16        *fp16.Float16
+	dstStride    int
+	src          *float32
+	stride       int
+	rows, cols   int
+	scale        float32
+	bias         *float32
+	relu, finite bool // finite is the result
+}
+
+type finiteArgs struct {
+	x      *float32
+	n      int
+	factor float32
+	finite bool // the result
+}
+
+type rectifyF16Args struct {
+	dst, src, mask *fp16.Float16
+	n              int
+}
+
+type rectifyF32Args struct {
+	dst, src, mask *float32
+	n              int
+}
+
+type addRowsArgs struct {
+	sums, m32  *float32
+	m16        *fp16.Float16
+	stride     int
+	rows, cols int
+}
+
+type sgdArgs struct {
+	w, v, grad *float32
+	half       *fp16.Float16
+	n          int
+	step       sgdStep
+}
+
+type adamArgs struct {
+	w, m, v, grad *float32
+	half          *fp16.Float16
+	n             int
+	step          adamStep
+}
+
+// go_asm.h has the offsets of this package's types only.
+type (
+	sgdStep  micro.SGD
+	adamStep micro.Adam
+)
+
 // The functions are the loops in package micro's documentation, for at least one
-// element. A nil bias or half is none. Nothing is checked. rectifyF16NEON takes
-// multiples of 8 elements.
+// element. Nothing is checked. rectifyF16NEON takes multiples of 8 elements.
 
 //go:noescape
-func storeF16NEON(dst *fp16.Float16, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
+func storeF16NEON(args *storeArgs)
 
 //go:noescape
-func storeF32NEON(dst *float32, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
+func storeF32NEON(args *storeArgs)
 
 //go:noescape
-func finiteNEON(x *float32, n int, factor float32) bool
+func finiteNEON(args *finiteArgs)
 
 //go:noescape
-func rectifyF16NEON(dst, src, mask *fp16.Float16, n int)
+func rectifyF16NEON(args *rectifyF16Args)
 
 //go:noescape
-func rectifyF32NEON(dst, src, mask *float32, n int)
+func rectifyF32NEON(args *rectifyF32Args)
 
 //go:noescape
-func addRowsF16NEON(sums *float32, m *fp16.Float16, stride, rows, cols int)
+func addRowsF16NEON(args *addRowsArgs)
 
 //go:noescape
-func addRowsF32NEON(sums, m *float32, stride, rows, cols int)
+func addRowsF32NEON(args *addRowsArgs)
 
 //go:noescape
-func sgdNEON(w, v, grad *float32, half *fp16.Float16, n int, unscale, rate, momentum, decay float32, nesterov bool)
+func sgdNEON(args *sgdArgs)
 
 //go:noescape
-func adamNEON(w, m, v, grad *float32, half *fp16.Float16, n int, unscale, rate, decay, keep, beta1, rest1, beta2, rest2, correction, epsilon float32, decoupled bool)
+func adamNEON(args *adamArgs)

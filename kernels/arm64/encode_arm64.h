@@ -1,11 +1,10 @@
-// Instructions that Go's assembler has no mnemonics for, one macro each. Registers
-// are given by their bare numbers, and in Go's order: sources first, the
-// destination last. Encodings are those of the Arm Architecture Reference Manual
-// (DDI 0487), chapter C7.2.
+// Instructions without a mnemonic in Go's assembler, one macro each. Registers are bare
+// numbers, in Go's order: sources first, the destination last. Encodings are those of
+// the Arm Architecture Reference Manual (DDI 0487), chapter C7.2.
 //
-// The comment before a macro is its instruction as a disassembler prints it, with
-// the macro's parameters in braces. TestEncodings assembles every macro with many
-// operands, and compares what llvm-mc makes of the words with these comments.
+// The comment before a macro is its instruction as a disassembler prints it, with the
+// macro's parameters in braces. TestEncodings assembles every macro with many operands,
+// and compares llvm-mc's disassembly with these comments.
 
 // d += n × lane i of m; for FMLAL and FMLAL2 m is below 16
 
@@ -16,13 +15,13 @@
 // fmlal2 v{d}.4s, v{n}.4h, v{m}.h[{i}]
 #define FMLAL2_LANE(m, i, n, d) WORD $(0x6f808000 | ((i)&1)<<20 | ((i)&2)<<20 | ((i)&4)<<9 | (m)<<16 | (n)<<5 | (d))
 
-// An fp16 to lane 0, zeros to the others, and on to the next
+// Load an fp16 into lane 0 and zeros into the others, and move on to the next
 
 // ldr h{t}, [x{n}], #2
 #define LDRH_POST(n, t) WORD $(0x7c402400 | (n)<<5 | (t))
 
-// Conversions: of the lower or the upper half of n to d, and of n to the lower or
-// the upper half of d. FCVTN clears the upper half.
+// Conversions: from the lower or upper half of n, and to the lower or upper half of d.
+// FCVTN clears the upper half.
 
 // fcvtl v{d}.4s, v{n}.4h
 #define FCVTL(n, d) WORD $(0x0e217800 | (n)<<5 | (d))
@@ -48,7 +47,7 @@
 // fsqrt v{d}.4s, v{n}.4s
 #define FSQRT4S(n, d) WORD $(0x6ea1f800 | (n)<<5 | (d))
 
-// Comparisons, all ones in d where they hold, and what is done with them
+// Comparisons, which set the lanes of d where they hold to all ones, and their use
 
 // fcmle v{d}.4s, v{n}.4s, #0.0
 #define FCMLE0(n, d) WORD $(0x6ea0d800 | (n)<<5 | (d))

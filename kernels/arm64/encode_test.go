@@ -17,8 +17,8 @@ import (
 )
 
 // TestEncodings assembles every encoding macro with many operands, and compares
-// what llvm-mc makes of the words with the comment before the macro. It skips
-// where llvm-mc is not installed, unless HALFGRAD_REQUIRE names llvm.
+// llvm-mc's disassembly with the comment before the macro. It skips if llvm-mc is not
+// installed, unless HALFGRAD_REQUIRE names llvm.
 func TestEncodings(t *testing.T) {
 	for _, header := range []string{"encode_arm64.h", "../../fp16/encode_arm64.h"} {
 		t.Run(header, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// What is compared must be able to differ: a wrong bit in an encoding shows.
+// A wrong bit in an encoding must show in the comparison.
 func TestWrongEncodings(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: starts other programs")

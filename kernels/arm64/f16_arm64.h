@@ -1,5 +1,5 @@
-// What 6x16_arm64.h, finish_arm64.h and thin_arm64.h need to know of an fp16 A and
-// B.
+// The definitions for 6x16_arm64.h, finish_arm64.h and thin_arm64.h that depend on the
+// type of A and B: fp16.
 
 #define SHIFT 1
 #define LANES 8
@@ -13,7 +13,7 @@
 #define COL1 VLD1R (A0), [V0.H8]
 #define ONE(at, f, n, t) LDRH_POST(n, t)
 
-// A step of a tile of so many vectors a row.
+// A step of a tile of 4, 3, 2 or 1 vectors a row.
 #define STEP4(FMAS, l) \
 	FLDPQ (BAT), (F6, F7);      \
 	FMAS(FMLAL_LANE, l, 6, 0);  \

@@ -1,22 +1,23 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// func gemm6x16NEON(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+// func gemm6x16NEON(args *gemmArgs)
 //
-// The kernels f16f32acc-6x16-neon and f32-6x16-neon, and the same for panels of
-// which only the first 12, 8 or 4 columns are wanted. cols is a multiple of 16;
-// what does not fill a vector goes by way of scratch, in Go. The contract and a
-// picture of the panels are in package micro.
+// The kernels f16f32acc-6x16-neon and f32-6x16-neon, and variants for panels of which
+// only the first 12, 8 or 4 columns are wanted. cols is a multiple of 16; Go handles
+// columns that do not fill a vector. Package micro has the contract and a drawing of
+// the panels.
 //
 // What this is not: it does not convert. Both operands are float32, widened while
 // packing, because FCVTL takes one of the pipes that the FMAs need. The code is in
 // 6x16_arm64.h.
 //
-// Rows are taken six a pass; what is left as four, two and one. A that lies row
-// after row is loaded four steps at a time, a register a row, and the FMAs take
-// one lane each: nothing is broadcast, and nothing turned. A that lies column after
-// column has the elements of a step side by side.
+// A pass computes six rows; the remaining rows take passes of four, two and one. An A
+// that lies row after row is loaded four steps at a time, a register a row, and each FMA
+// takes one lane: nothing is broadcast or transposed. In an A that lies column after
+// column, the elements of a step are side by side.
 //
 // Registers
 //
@@ -33,8 +34,8 @@
 //	R15       columns left of the pass
 //	R16       from the end of a panel of B to the next, in bytes
 //	R17       rows left
-//	R19       where widened rows of B go, in the kernels that widen
-//	R21       accumulate
+//	R19       the widened rows of B, in kernels that widen
+//	R21       the arguments, which are read again for every panel
 //	R22-R26   unused
 //	V0-V5     four elements of each row of A, or V0 and V1 those of a column
 //	V6, V7    half of a row of a panel of B
@@ -46,29 +47,35 @@
 // (Neoverse V1, Apple M1) need 24 cycles, for 192 instructions and 72 registers; a
 // Cortex-A72, which has one pipe of this width, 96. There are 116 and 22: the FMAs
 // bind, and llvm-mca agrees (bench/mca). 24 accumulators cover four pipes × a
-// latency of 4. An 8×12 tile has fewer loads (5 registers instead of 5.5 a step), but
-// no register for B where A lies row after row, beside 8 for A and 24 for the tile.
-// And layers whose width is a multiple of 16 are more than those of 12.
+// latency of 4. An 8×12 tile needs fewer loads (5 registers instead of 5.5 a step), but
+// leaves no register for B where A lies row after row: 8 hold A and 24 the tile. And
+// the widths of layers are multiples of 16 more often than of 12.
 
+#define ASOURCE gemmArgs_a32
+#define BSOURCE gemmArgs_b32
 #define BSHIFT 2
-#define NEXTPANEL(to) MOVD bPanel+48(FP), to; LSL $BSHIFT, to
+#define NEXTPANEL(to) MOVD gemmArgs_bPanel(ARGS), to; LSL $BSHIFT, to
 #define START
 #define PASSEDTOO(n)
 #include "f32_arm64.h"
 #include "6x16_arm64.h"
 
-TEXT ·gemm6x16NEON(SB), NOSPLIT, $0-89
+TEXT ·gemm6x16NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	KERNEL(STEP4, GET4, TILE6(PUT4), TILE4(PUT4), TILE2(PUT4), TILE1(PUT4))
 	RET
 
-TEXT ·gemm6x12NEON(SB), NOSPLIT, $0-89
+TEXT ·gemm6x12NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	KERNEL(STEP3, GET3, TILE6(PUT3), TILE4(PUT3), TILE2(PUT3), TILE1(PUT3))
 	RET
 
-TEXT ·gemm6x8NEON(SB), NOSPLIT, $0-89
+TEXT ·gemm6x8NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	KERNEL(STEP2, GET2, TILE6(PUT2), TILE4(PUT2), TILE2(PUT2), TILE1(PUT2))
 	RET
 
-TEXT ·gemm6x4NEON(SB), NOSPLIT, $0-89
+TEXT ·gemm6x4NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	KERNEL(STEP1, GET1, TILE6(PUT1), TILE4(PUT1), TILE2(PUT1), TILE1(PUT1))
 	RET

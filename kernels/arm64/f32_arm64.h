@@ -1,5 +1,5 @@
-// What 6x16_arm64.h, finish_arm64.h and thin_arm64.h need to know of a float32 A
-// and, unless it is to be widened, B.
+// The definitions for 6x16_arm64.h, finish_arm64.h and thin_arm64.h that depend on the
+// type of A, and of a B that is not widened: float32.
 
 #define SHIFT 2
 #define LANES 4
@@ -11,7 +11,7 @@
 #define COL1 FMOVS (A0), F0
 #define ONE(at, f, n, t) FMOVS.P 4(at), f
 
-// A step of a tile of so many vectors a row.
+// A step of a tile of 4, 3, 2 or 1 vectors a row.
 #define STEP4(FMAS, l) \
 	FLDPQ (BAT), (F6, F7);    \
 	FMAS(FMLA_LANE, l, 6, 0); \

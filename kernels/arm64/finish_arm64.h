@@ -1,6 +1,6 @@
-// What the kernels that finish have beyond those of 6x16_arm64.h: the tile does not
-// go to C but, as fp16 and after the epilogue, to dst. finish-f16-6x16-neon_arm64.s
-// describes it.
+// The end of a product, for the kernels of 6x16_arm64.h that finish: the tile passes the
+// epilogue and is stored in dst as fp16, not in C. finish-f16-6x16-neon_arm64.s has the
+// registers.
 
 #define BIASBY  R19
 #define DTILE   R22
@@ -10,16 +10,16 @@
 #define RELU    R26
 #define DAT     R10
 
-#define NEXTPANEL(to) MOVD bPanel+48(FP), to; LSL $BSHIFT, to
+#define NEXTPANEL(to) MOVD gemmArgs_bPanel(ARGS), to; LSL $BSHIFT, to
 #define START \
-	MOVD DPASS, DTILE;           \
-	MOVD bias+120(FP), BIAS;     \
-	MOVD $minusZeros<>(SB), R0;  \
-	CMP  $0, BIAS;               \
+	MOVD DPASS, DTILE;               \
+	MOVD gemmArgs_bias(ARGS), BIAS;  \
+	MOVD $minusZeros<>(SB), R0;      \
+	CMP  $0, BIAS;                   \
 	CSEL EQ, R0, BIAS, BIAS
 #define PASSEDTOO(n) MOVD $n, R0; MADD R0, DPASS, DSTRIDE, DPASS
 
-// The bias where there is none: −0 changes nothing.
+// Stands for a bias where there is none: adding −0 changes nothing.
 DATA minusZeros<>+0(SB)/8, $0x8000000080000000
 DATA minusZeros<>+8(SB)/8, $0x8000000080000000
 DATA minusZeros<>+16(SB)/8, $0x8000000080000000
@@ -30,30 +30,28 @@ DATA minusZeros<>+48(SB)/8, $0x8000000080000000
 DATA minusZeros<>+56(SB)/8, $0x8000000080000000
 GLOBL minusZeros<>(SB), RODATA|NOPTR, $64
 
-// What a function begins with: all that is not for KERNEL.
+// The begin of a function: the registers that KERNEL does not set.
 #define BEGIN \
-	MOVD  dst+96(FP), DPASS;        \
-	MOVD  dstStride+104(FP), DSTRIDE; \
-	LSL   $1, DSTRIDE;              \
-	MOVBU relu+128(FP), RELU;       \
-	NEG   RELU, RELU;               \
-	MOVD  bias+120(FP), BIAS;       \
-	CMP   $0, BIAS;                 \
-	CSET  NE, BIASBY;               \
-	LSL   $6, BIASBY;               \
-	VMOVI $0, V7.B16;               \
-	FMOVQ F7, max-16(SP)
+	MOVD  gemmArgs_dst(ARGS), DPASS;         \
+	MOVD  gemmArgs_dstStride(ARGS), DSTRIDE; \
+	LSL   $1, DSTRIDE;                       \
+	MOVBU gemmArgs_relu(ARGS), RELU;         \
+	NEG   RELU, RELU;                        \
+	MOVD  gemmArgs_bias(ARGS), BIAS;         \
+	CMP   $0, BIAS;                          \
+	CSET  NE, BIASBY;                        \
+	LSL   $6, BIASBY
 
-// And ends with: finite is whether the largest doubled magnitude, which is that
-// without the sign, is below that of the infinity.
+// The end of a function: the sums are finite if the largest doubled magnitude is below
+// that of infinity. Doubling drops the sign.
 #define END \
-	FMOVQ max-16(SP), F7; \
-	UMAXV8H(7, 7);        \
-	FMOVS F7, R0;         \
-	MOVD  $0xf800, R1;    \
-	CMPW  R1, R0;         \
-	CSET  LO, R0;         \
-	MOVB  R0, finite+136(FP)
+	FMOVQ gemmArgs_most(ARGS), F7; \
+	UMAXV8H(7, 7);                 \
+	FMOVS F7, R0;                  \
+	MOVD  $0xf800, R1;             \
+	CMPW  R1, R0;                  \
+	CSET  LO, R0;                  \
+	MOVB  R0, gemmArgs_finite(ARGS)
 
 // The epilogue of vector n, whose bias is b.
 #define EPILOGUE(n, b) \
@@ -63,7 +61,8 @@ GLOBL minusZeros<>(SB), RODATA|NOPTR, $64
 	VAND V6.B16, V5.B16, V5.B16; \
 	BIC(5, n, n)
 
-// A row of the tile, from vector n on, which is f, and v; g and w are two on.
+// A row of the tile from register n on, whose other names are f and v; g and w name
+// register n+2.
 #define FINISHROW(n, f, g, v, w) \
 	EPILOGUE(n, 1);       \
 	EPILOGUE(n+1, 2);     \
@@ -81,16 +80,16 @@ GLOBL minusZeros<>(SB), RODATA|NOPTR, $64
 	VUMAX w.H8, V7.H8, V7.H8
 
 #define FINISH(ROWS) \
-	MOVD  DTILE, DAT;           \
-	ADD   $32, DTILE;           \
-	FMOVS scale+112(FP), F0;    \
-	FLDPQ (BIAS), (F1, F2);     \
-	FLDPQ 32(BIAS), (F3, F4);   \
-	ADD   BIASBY, BIAS;         \
-	VDUP  RELU, V6.S4;          \
-	FMOVQ max-16(SP), F7;       \
-	ROWS;                       \
-	FMOVQ F7, max-16(SP)
+	MOVD  DTILE, DAT;               \
+	ADD   $32, DTILE;               \
+	FMOVS gemmArgs_scale(ARGS), F0; \
+	FLDPQ (BIAS), (F1, F2);         \
+	FLDPQ 32(BIAS), (F3, F4);       \
+	ADD   BIASBY, BIAS;             \
+	VDUP  RELU, V6.S4;              \
+	FMOVQ gemmArgs_most(ARGS), F7;  \
+	ROWS;                           \
+	FMOVQ F7, gemmArgs_most(ARGS)
 
 #define FINISH1 FINISHROW(8, F8, F10, V8, V10)
 #define FINISH2 FINISH1; FINISHROW(12, F12, F14, V12, V14)

@@ -10,7 +10,8 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// On Darwin, which has no registers that tell, package cpu asks the system.
+// The processor's features. On Darwin, where no register tells, package cpu asks the
+// system.
 var (
 	hasNEON = cpu.ARM64.HasASIMD
 	hasFHM  = hasNEON && cpu.ARM64.HasASIMDFHM
@@ -18,7 +19,7 @@ var (
 
 // Kernels are the kernels of this architecture, the fastest tier first.
 //
-// FMLA rounds once, so one function serves both kinds of operands. FMLAL takes fp16
+// FMLA rounds once, so one function serves both types of operands. FMLAL takes fp16
 // only: fp32 operands have the same kernel in both tiers.
 var Kernels = []micro.Kernel{
 	{Name: "f16f32acc-6x16-neonfhm", Tier: "neonfhm", Operands: tensor.F16, Panels: tensor.F16, MR: mr, NR: nr, Supported: hasFHM, Func: gemmFHM, Widen: widenFHM, Finish: finishFHM, Thin: thinFHM, Pack: packF16},
@@ -27,8 +28,8 @@ var Kernels = []micro.Kernel{
 	{Name: "f32-6x16-neon", Tier: "neon", Operands: tensor.F32, Panels: tensor.F32, MR: mr, NR: nr, Supported: hasNEON, Func: gemm, Widen: widen, Finish: finish, Thin: thin, Pack: packF32},
 }
 
-// PeakLoops measure the FMA peak of each tier. An FMLAL is as many operations as an
-// FMLA.
+// PeakLoops measure the FMA peak of each tier. FMLAL does as many operations as FMLA, so
+// both tiers share a loop.
 var PeakLoops = []micro.PeakLoop{
 	{Tier: "neonfhm", Supported: hasFHM, FLOPs: 24 * 4 * 2, Func: peakNEON},
 	{Tier: "neon", Supported: hasNEON, FLOPs: 24 * 4 * 2, Func: peakNEON},
@@ -36,8 +37,8 @@ var PeakLoops = []micro.PeakLoop{
 
 const mr, nr = 6, 16
 
-// first returns the address of the first element, nil if there is none: with
-// k = 0 the assembly does not look at it.
+// first returns the address of the first element, or nil if there is none. With k = 0
+// the assembly does not read it.
 func first[T any](s []T) *T {
 	if len(s) == 0 {
 		return nil
@@ -45,37 +46,97 @@ func first[T any](s []T) *T {
 	return &s[0]
 }
 
-func gemm(x micro.Call)    { multiply(x, false) }
-func gemmFHM(x micro.Call) { multiply(x, true) }
+// gemmArgs are the arguments of the products by panels, which assembly finds by their
+// offsets in go_asm.h. Of two fields whose names end in the bits of an element, each
+// function uses the one of its own type.
+type gemmArgs struct {
+	k          int
+	a32        *float32
+	a16        *fp16.Float16
+	aRow, aCol int
+	b32        *float32 // B in panels, or the matrix to pack
+	b16        *fp16.Float16
+	bRow       int
+	bPanel     int      // unused for a matrix, whose panels lie side by side
+	panels32   *float32 // where the packed matrix goes
+	panels16   *fp16.Float16
+	c          *float32
+	ldc        int
+	rows, cols int
+	accumulate bool
 
-// multiply takes whole panels, and then the vectors of another one that are wanted.
-// A part of a vector goes by way of memory of its own.
-func multiply(x micro.Call, fhm bool) {
+	// The end of a product, see micro.Kernel.Finish.
+	dst          *fp16.Float16
+	dstStride    int
+	scale        float32
+	bias         *float32 // nil for none
+	relu, finite bool     // finite is the result
+
+	most [8]uint16 // the largest doubled magnitudes so far; begins as zeros
+}
+
+// set fills in everything but B and the end of a product, field by field: a literal
+// would be built in one place and copied to another.
+func (args *gemmArgs) set(x *micro.Call) {
+	args.k, args.a32, args.a16, args.aRow, args.aCol = x.K, first(x.A.F32), first(x.A.F16), x.ARow, x.ACol
+	args.c, args.ldc, args.rows, args.cols = first(x.C), x.LDC, x.Rows, x.Cols
+	args.accumulate = x.Accumulate
+}
+
+// setPanels adds a B that is packed.
+func (args *gemmArgs) setPanels(x *micro.Call) {
+	args.b32, args.b16, args.bRow, args.bPanel = first(x.B.F32), first(x.B.F16), x.BRow, x.BPanel
+}
+
+// setMatrix adds a B that the kernel packs, and where to.
+func (args *gemmArgs) setMatrix(x *micro.Call, b *tensor.Matrix) {
+	args.b32, args.b16, args.bRow = first(b.F32), first(b.F16), b.Stride
+	args.panels32, args.panels16 = first(x.B.F32), first(x.B.F16)
+}
+
+// setEnd adds the end of a product.
+func (args *gemmArgs) setEnd(dst *tensor.Matrix, e *micro.Epilogue) {
+	args.dst, args.dstStride = &dst.F16[0], dst.Stride
+	args.scale, args.bias, args.relu = e.Scale, first(e.Bias), e.ReLU
+}
+
+func gemm(x micro.Call)    { multiply(&x, false) }
+func gemmFHM(x micro.Call) { multiply(&x, true) }
+
+// multiply computes whole panels, and then the vectors that are wanted of another. If
+// the last of them is not whole, the columns of that panel go through a tile in memory.
+func multiply(x *micro.Call, fhm bool) {
+	var args gemmArgs
+	args.set(x)
+	args.setPanels(x)
 	whole := x.Cols &^ (nr - 1)
 	if whole > 0 {
-		panels(fhm, x, &x.C[0], x.LDC, whole)
+		args.panels(whole, fhm)
 	}
 	cols := x.Cols - whole
 	if cols == 0 {
 		return
 	}
-	x.B = x.B.From(whole / nr * x.BPanel)
+	b := x.B.From(whole / nr * x.BPanel)
+	args.b32, args.b16 = first(b.F32), first(b.F16)
 	if cols%4 == 0 {
-		panels(fhm, x, &x.C[whole], x.LDC, cols)
+		args.c = &x.C[whole]
+		args.panels(cols, fhm)
 		return
 	}
 	var tile [mr * nr]float32
-	rows := x
+	args.c, args.ldc = &tile[0], nr
 	for from := 0; from < x.Rows; from += mr {
-		rows.A, rows.Rows = x.A.From(from*x.ARow), min(mr, x.Rows-from)
+		a := x.A.From(from * x.ARow)
+		args.a32, args.a16, args.rows = first(a.F32), first(a.F16), min(mr, x.Rows-from)
 		c := x.C[from*x.LDC+whole:]
 		if x.Accumulate {
-			for i := range rows.Rows {
+			for i := range args.rows {
 				copy(tile[i*nr:], c[i*x.LDC:i*x.LDC+cols])
 			}
 		}
-		panels(fhm, rows, &tile[0], nr, cols)
-		for i := range rows.Rows {
+		args.panels(cols, fhm)
+		for i := range args.rows {
 			copy(c[i*x.LDC:i*x.LDC+cols], tile[i*nr:])
 		}
 	}
@@ -83,90 +144,155 @@ func multiply(x micro.Call, fhm bool) {
 
 // panels calls the assembly for whole panels, or for 1 to 15 columns of one, which
 // it rounds up to vectors of four.
-func panels(fhm bool, x micro.Call, c *float32, ldc, cols int) {
-	vectors := min((cols+3)/4, 4)
-	cols = max(cols, nr)
-	if fhm {
-		a, b := first(x.A.F16), first(x.B.F16)
-		switch vectors {
-		case 1:
-			gemm6x4NEONFHM(x.K, a, x.ARow, x.ACol, b, x.BRow, x.BPanel, c, ldc, x.Rows, cols, x.Accumulate)
-		case 2:
-			gemm6x8NEONFHM(x.K, a, x.ARow, x.ACol, b, x.BRow, x.BPanel, c, ldc, x.Rows, cols, x.Accumulate)
-		case 3:
-			gemm6x12NEONFHM(x.K, a, x.ARow, x.ACol, b, x.BRow, x.BPanel, c, ldc, x.Rows, cols, x.Accumulate)
-		case 4:
-			gemm6x16NEONFHM(x.K, a, x.ARow, x.ACol, b, x.BRow, x.BPanel, c, ldc, x.Rows, cols, x.Accumulate)
-		}
-		return
-	}
-	a, b := first(x.A.F32), first(x.B.F32)
-	switch vectors {
-	case 1:
-		gemm6x4NEON(x.K, a, x.ARow, x.ACol, b, x.BRow, x.BPanel, c, ldc, x.Rows, cols, x.Accumulate)
-	case 2:
-		gemm6x8NEON(x.K, a, x.ARow, x.ACol, b, x.BRow, x.BPanel, c, ldc, x.Rows, cols, x.Accumulate)
-	case 3:
-		gemm6x12NEON(x.K, a, x.ARow, x.ACol, b, x.BRow, x.BPanel, c, ldc, x.Rows, cols, x.Accumulate)
-	case 4:
-		gemm6x16NEON(x.K, a, x.ARow, x.ACol, b, x.BRow, x.BPanel, c, ldc, x.Rows, cols, x.Accumulate)
+func (args *gemmArgs) panels(cols int, fhm bool) {
+	args.cols = max(cols, nr)
+	switch vectors := min((cols+3)/4, 4); {
+	case vectors == 1 && fhm:
+		gemm6x4NEONFHM(args)
+	case vectors == 2 && fhm:
+		gemm6x8NEONFHM(args)
+	case vectors == 3 && fhm:
+		gemm6x12NEONFHM(args)
+	case fhm:
+		gemm6x16NEONFHM(args)
+	case vectors == 1:
+		gemm6x4NEON(args)
+	case vectors == 2:
+		gemm6x8NEON(args)
+	case vectors == 3:
+		gemm6x12NEON(args)
+	default:
+		gemm6x16NEON(args)
 	}
 }
 
 func widen(x micro.Call, b tensor.Matrix) {
+	var args gemmArgs
+	args.set(&x)
+	args.setMatrix(&x, &b)
 	if b.F16 != nil {
-		widen6x16F16NEON(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen6x16F16NEON(&args)
 	} else {
-		widen6x16F32NEON(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen6x16F32NEON(&args)
 	}
 }
 
 func widenFHM(x micro.Call, b tensor.Matrix) {
-	widen6x16F16NEONFHM(x.K, first(x.A.F16), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B.F16), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+	var args gemmArgs
+	args.set(&x)
+	args.setMatrix(&x, &b)
+	widen6x16F16NEONFHM(&args)
 }
 
 func finish(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
-	return finish6x16F16NEON(x.K, first(x.A.F32), x.ARow, x.ACol, first(x.B.F32), x.BRow, x.BPanel, first(x.C), x.LDC, x.Rows, x.Cols, x.Accumulate,
-		&dst.F16[0], dst.Stride, e.Scale, first(e.Bias), e.ReLU)
+	var args gemmArgs
+	args.set(&x)
+	args.setPanels(&x)
+	args.setEnd(&dst, &e)
+	finish6x16F16NEON(&args)
+	return args.finite
 }
 
 func finishFHM(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
-	return finish6x16F16NEONFHM(x.K, first(x.A.F16), x.ARow, x.ACol, first(x.B.F16), x.BRow, x.BPanel, first(x.C), x.LDC, x.Rows, x.Cols, x.Accumulate,
-		&dst.F16[0], dst.Stride, e.Scale, first(e.Bias), e.ReLU)
+	var args gemmArgs
+	args.set(&x)
+	args.setPanels(&x)
+	args.setEnd(&dst, &e)
+	finish6x16F16NEONFHM(&args)
+	return args.finite
 }
 
-// thinFunc is the assembly of a thin product of so many rows.
-type thinFunc[A, B any] func(k int, a *A, aRow int, b *B, bRow int, c *float32, ldc, cols int, accumulate bool)
+// thinArgs are the arguments of the thin products, which use the A and B of their own
+// types.
+type thinArgs struct {
+	k          int
+	a32        *float32
+	a16        *fp16.Float16
+	aRow       int
+	b32        *float32
+	b16        *fp16.Float16
+	bRow       int
+	c          *float32
+	ldc, cols  int
+	accumulate bool
+}
 
-// thinBy takes the rows eight at a time, then four, two and one, for which there is
-// a function each.
-func thinBy[A, B any](by [4]thinFunc[A, B], x micro.Call, a []A, b []B, bRow int) {
-	for i := 0; i < x.Rows; {
-		which, n := 0, 8
-		for n > x.Rows-i {
-			which, n = which+1, n/2
-		}
-		by[which](x.K, first(a[min(i*x.ARow, len(a)):]), x.ARow, first(b), bRow, &x.C[i*x.LDC], x.LDC, x.Cols, x.Accumulate)
-		i += n
+// set fills in what all rows of x have in common.
+func (args *thinArgs) set(x *micro.Call, b *tensor.Matrix) {
+	args.k, args.aRow, args.ldc, args.cols, args.accumulate = x.K, x.ARow, x.LDC, x.Cols, x.Accumulate
+	args.b32, args.b16, args.bRow = first(b.F32), first(b.F16), b.Stride
+}
+
+// rows points the arguments at row i of x and those after it, and returns how many are
+// multiplied next: 8, 4, 2 or 1, for which there is a function each.
+func (args *thinArgs) rows(x *micro.Call, i int) int {
+	a := x.A.From(i * x.ARow)
+	args.a32, args.a16, args.c = first(a.F32), first(a.F16), &x.C[i*x.LDC]
+	n := 8
+	for n > x.Rows-i {
+		n /= 2
 	}
+	return n
 }
 
 func thin(x micro.Call, b tensor.Matrix) {
-	if b.F16 != nil {
-		by := [4]thinFunc[float32, fp16.Float16]{thin8F16NEON, thin4F16NEON, thin2F16NEON, thin1F16NEON}
-		thinBy(by, x, x.A.F32, b.F16, b.Stride)
-	} else {
-		by := [4]thinFunc[float32, float32]{thin8F32NEON, thin4F32NEON, thin2F32NEON, thin1F32NEON}
-		thinBy(by, x, x.A.F32, b.F32, b.Stride)
+	var args thinArgs
+	args.set(&x, &b)
+	for i, n := 0, 0; i < x.Rows; i += n {
+		n = args.rows(&x, i)
+		switch f16 := b.F16 != nil; {
+		case n == 8 && f16:
+			thin8F16NEON(&args)
+		case n == 4 && f16:
+			thin4F16NEON(&args)
+		case n == 2 && f16:
+			thin2F16NEON(&args)
+		case f16:
+			thin1F16NEON(&args)
+		case n == 8:
+			thin8F32NEON(&args)
+		case n == 4:
+			thin4F32NEON(&args)
+		case n == 2:
+			thin2F32NEON(&args)
+		default:
+			thin1F32NEON(&args)
+		}
 	}
 }
 
 func thinFHM(x micro.Call, b tensor.Matrix) {
-	by := [4]thinFunc[fp16.Float16, fp16.Float16]{thin8F16NEONFHM, thin4F16NEONFHM, thin2F16NEONFHM, thin1F16NEONFHM}
-	thinBy(by, x, x.A.F16, b.F16, b.Stride)
+	var args thinArgs
+	args.set(&x, &b)
+	for i, n := 0, 0; i < x.Rows; i += n {
+		n = args.rows(&x, i)
+		switch n {
+		case 8:
+			thin8F16NEONFHM(&args)
+		case 4:
+			thin4F16NEONFHM(&args)
+		case 2:
+			thin2F16NEONFHM(&args)
+		default:
+			thin1F16NEONFHM(&args)
+		}
+	}
 }
 
-// packF32 leaves what needs no conversion, or does not fill a vector, to Go.
+// packArgs are the arguments of packing. dst, src and their strides are those of
+// micro.Kernel.Pack; each function uses the fields of its own types.
+type packArgs struct {
+	dst32      *float32
+	dst16      *fp16.Float16
+	stride     int
+	src32      *float32
+	src16      *fp16.Float16
+	srcStride  int
+	rows, cols int
+}
+
+// packF32 is the Pack of kernels with float32 panels. Go copies what needs no conversion,
+// and packs what does not fill a vector.
 func packF32(to micro.Operand, stride int, m tensor.Matrix) {
 	dst := to.F32
 	switch {
@@ -174,26 +300,26 @@ func packF32(to micro.Operand, stride int, m tensor.Matrix) {
 		copyRows(dst, stride, m.F32, m)
 	case m.F16 == nil:
 		if rows, cols := edges(dst, stride, m.F32, m, 4, same); rows > 0 && cols > 0 {
-			packColsF32NEON(&dst[0], stride, &m.F32[0], m.Stride, rows, cols)
+			packColsF32NEON(&packArgs{dst32: &dst[0], stride: stride, src32: &m.F32[0], srcStride: m.Stride, rows: rows, cols: cols})
 		}
 	case m.Trans:
 		if rows, cols := edges(dst, stride, m.F16, m, 8, fp16.Float16.Float32); rows > 0 && cols > 0 {
-			packColsF16NEON(&dst[0], stride, &m.F16[0], m.Stride, rows, cols)
+			packColsF16NEON(&packArgs{dst32: &dst[0], stride: stride, src16: &m.F16[0], srcStride: m.Stride, rows: rows, cols: cols})
 		}
 	case m.Cols < 8:
 		packRect(dst, stride, m.F16, m.Stride, 1, m.Rows, m.Cols, fp16.Float16.Float32)
 	case m.Rows > 0:
-		packRowsF16NEON(&dst[0], stride, &m.F16[0], m.Stride, m.Rows, m.Cols)
+		packRowsF16NEON(&packArgs{dst32: &dst[0], stride: stride, src16: &m.F16[0], srcStride: m.Stride, rows: m.Rows, cols: m.Cols})
 	}
 }
 
-// packF16 is packF32 for panels of fp16.
+// packF16 is the Pack of kernels with fp16 panels.
 func packF16(to micro.Operand, stride int, m tensor.Matrix) {
 	dst := to.F16
 	if !m.Trans {
 		copyRows(dst, stride, m.F16, m)
 	} else if rows, cols := edges(dst, stride, m.F16, m, 8, same); rows > 0 && cols > 0 {
-		turnF16NEON(&dst[0], stride, &m.F16[0], m.Stride, rows, cols)
+		turnF16NEON(&packArgs{dst16: &dst[0], stride: stride, src16: &m.F16[0], srcStride: m.Stride, rows: rows, cols: cols})
 	}
 }
 
@@ -205,8 +331,8 @@ func copyRows[T any](dst []T, stride int, src []T, m tensor.Matrix) {
 	}
 }
 
-// edges packs what is left of a transposed matrix beside the blocks of unit×unit
-// elements, and returns the size of these together.
+// edges packs the rows and columns of a transposed matrix beyond its blocks of unit×unit
+// elements, and returns the rows and columns of the blocks together.
 func edges[D, S any](dst []D, stride int, src []S, m tensor.Matrix, unit int, convert func(S) D) (rows, cols int) {
 	rows, cols = m.Rows/unit*unit, m.Cols/unit*unit
 	if rows < m.Rows && m.Cols > 0 {
@@ -218,7 +344,7 @@ func edges[D, S any](dst []D, stride int, src []S, m tensor.Matrix, unit int, co
 	return rows, cols
 }
 
-// packRect is the definition of micro.Kernel.Pack.
+// packRect is the loop that defines micro.Kernel.Pack.
 func packRect[D, S any](dst []D, stride int, src []S, row, col, rows, cols int, convert func(S) D) {
 	for i := range rows {
 		for j := range cols {
@@ -227,103 +353,103 @@ func packRect[D, S any](dst []D, stride int, src []S, row, col, rows, cols int, 
 	}
 }
 
-// The kernels are the loop in package micro's documentation, for tiles of six rows
-// and as many columns as their names say, of panels of 16. The memory must be as
-// large as that loop needs; nothing is checked. cols is a multiple of 16.
+// The kernels are the loop in package micro's documentation, with panels of 16 columns.
+// Their names give the rows and columns of a tile. The memory must be as large as that
+// loop needs; nothing is checked. cols is a multiple of 16.
 
 //go:noescape
-func gemm6x16NEON(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x16NEON(args *gemmArgs)
 
 //go:noescape
-func gemm6x12NEON(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x12NEON(args *gemmArgs)
 
 //go:noescape
-func gemm6x8NEON(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x8NEON(args *gemmArgs)
 
 //go:noescape
-func gemm6x4NEON(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x4NEON(args *gemmArgs)
 
 //go:noescape
-func gemm6x16NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x16NEONFHM(args *gemmArgs)
 
 //go:noescape
-func gemm6x12NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x12NEONFHM(args *gemmArgs)
 
 //go:noescape
-func gemm6x8NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x8NEONFHM(args *gemmArgs)
 
 //go:noescape
-func gemm6x4NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x4NEONFHM(args *gemmArgs)
 
 //go:noescape
-func widen6x16F16NEON(k int, a *float32, aRow, aCol int, b *fp16.Float16, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+func widen6x16F16NEON(args *gemmArgs)
 
 //go:noescape
-func widen6x16F32NEON(k int, a *float32, aRow, aCol int, b *float32, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+func widen6x16F32NEON(args *gemmArgs)
 
 //go:noescape
-func widen6x16F16NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow int, panels *fp16.Float16, c *float32, ldc, rows, cols int, accumulate bool)
+func widen6x16F16NEONFHM(args *gemmArgs)
 
 //go:noescape
-func finish6x16F16NEON(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool, dst *fp16.Float16, dstStride int, scale float32, bias *float32, relu bool) (finite bool)
+func finish6x16F16NEON(args *gemmArgs)
 
 //go:noescape
-func finish6x16F16NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool, dst *fp16.Float16, dstStride int, scale float32, bias *float32, relu bool) (finite bool)
+func finish6x16F16NEONFHM(args *gemmArgs)
 
-// Thin products: the loop of micro.Kernel.Thin for as many rows as the name says.
-
-//go:noescape
-func thin8F16NEON(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+// Thin products: the loop of micro.Kernel.Thin. The name gives the number of rows.
 
 //go:noescape
-func thin4F16NEON(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin8F16NEON(args *thinArgs)
 
 //go:noescape
-func thin2F16NEON(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin4F16NEON(args *thinArgs)
 
 //go:noescape
-func thin1F16NEON(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin2F16NEON(args *thinArgs)
 
 //go:noescape
-func thin8F32NEON(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin1F16NEON(args *thinArgs)
 
 //go:noescape
-func thin4F32NEON(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin8F32NEON(args *thinArgs)
 
 //go:noescape
-func thin2F32NEON(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin4F32NEON(args *thinArgs)
 
 //go:noescape
-func thin1F32NEON(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin2F32NEON(args *thinArgs)
 
 //go:noescape
-func thin8F16NEONFHM(k int, a *fp16.Float16, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin1F32NEON(args *thinArgs)
 
 //go:noescape
-func thin4F16NEONFHM(k int, a *fp16.Float16, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin8F16NEONFHM(args *thinArgs)
 
 //go:noescape
-func thin2F16NEONFHM(k int, a *fp16.Float16, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin4F16NEONFHM(args *thinArgs)
 
 //go:noescape
-func thin1F16NEONFHM(k int, a *fp16.Float16, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-
-// Packing: packRows does dst[i*stride+j] = src[i*srcStride+j], packCols and turn
-// dst[i*stride+j] = src[j*srcStride+i], for i < rows and j < cols. packRows takes 8
-// columns or more, the others multiples of 8, or of 4 for float32, and at least one
-// of each.
+func thin2F16NEONFHM(args *thinArgs)
 
 //go:noescape
-func packRowsF16NEON(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+func thin1F16NEONFHM(args *thinArgs)
+
+// Packing: packRows does dst[i*stride+j] = src[i*srcStride+j], packCols and turn do
+// dst[i*stride+j] = src[j*srcStride+i], for i < rows and j < cols. packRows takes at
+// least one row and 8 columns; the others take multiples of 8 of both, or of 4 for
+// float32, and at least one multiple.
 
 //go:noescape
-func packColsF16NEON(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+func packRowsF16NEON(args *packArgs)
 
 //go:noescape
-func packColsF32NEON(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+func packColsF16NEON(args *packArgs)
 
 //go:noescape
-func turnF16NEON(dst *fp16.Float16, stride int, src *fp16.Float16, srcStride, rows, cols int)
+func packColsF32NEON(args *packArgs)
+
+//go:noescape
+func turnF16NEON(args *packArgs)
 
 // The peak loop runs turns × 24 independent FMAs on registers.
 

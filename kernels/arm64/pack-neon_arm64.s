@@ -1,17 +1,18 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// Packing for both tiers. The functions differ in what they load and store and in
-// whether they turn the block:
+// Packing for both tiers. The functions differ in the types of the elements and in
+// whether they transpose:
 //
 //	packRows…  dst[i*stride+j] = src[i*srcStride+j]
 //	packCols…  dst[i*stride+j] = src[j*srcStride+i]
 //
-// for i < rows and j < cols. packRows takes 8 columns or more, and where they are no
-// multiple of 8 the last vector of a row overlaps the one before. packCols takes
-// multiples of 8, at least 8, or of 4 for float32. What needs neither conversion nor
-// turning is copied, and the ragged edges are packed, in Go.
+// for i < rows and j < cols. packRows takes 8 columns or more; unless they are a
+// multiple of 8, the last vector of a row overlaps the one before. packCols takes
+// multiples of 8, at least 8, or of 4 for float32. Go copies matrices that are neither
+// converted nor transposed, and packs what is left beside the blocks.
 
 #include "encode_arm64.h"
 
@@ -21,24 +22,28 @@
 #define SSTRIDE R3
 #define ROWS    R4
 #define COLS    R5
+#define ARGS    R6
 
-#define ARGUMENTS(shift, to) \
-	MOVD dst+0(FP), DST;            \
-	MOVD stride+8(FP), STRIDE;      \
-	MOVD src+16(FP), SRC;           \
-	MOVD srcStride+24(FP), SSTRIDE; \
-	MOVD rows+32(FP), ROWS;         \
-	MOVD cols+40(FP), COLS;         \
+// Loads the arguments. from and into are the fields of packArgs for the matrices, shift
+// and to the logarithms of the bytes of their elements.
+#define ARGUMENTS(from, shift, into, to) \
+	MOVD into(ARGS), DST;                  \
+	MOVD packArgs_stride(ARGS), STRIDE;    \
+	MOVD from(ARGS), SRC;                  \
+	MOVD packArgs_srcStride(ARGS), SSTRIDE; \
+	MOVD packArgs_rows(ARGS), ROWS;        \
+	MOVD packArgs_cols(ARGS), COLS;        \
 	LSL  $to, STRIDE;               \
 	LSL  $shift, SSTRIDE
 
-// func packRowsF16NEON(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+// func packRowsF16NEON(args *packArgs)
 //
-//	R6, R7  where the row is read and written
+//	R6, R7  where the row is read and written; R6 first has the arguments
 //	R8      elements of the row left, less 8
-//	V0-V2   on their way
-TEXT ·packRowsF16NEON(SB), NOSPLIT, $0-48
-	ARGUMENTS(1, 2)
+//	V0-V2   elements in flight
+TEXT ·packRowsF16NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
+	ARGUMENTS(packArgs_src16, 1, packArgs_dst32, 2)
 
 row:
 	MOVD SRC, R6
@@ -70,15 +75,15 @@ next:
 
 // Registers of packCols: as named above, and
 //
-//	R6      the source row being read, and the row being written
+//	R6      the arguments; then the source row being read, and the row being written
 //	R7, R8  where the block is read and written
 //	R9      elements of the source rows left
 //	V0-V7, V16-V23  a block of 8×8 or 4×4, before and after a round
-//	V24,V25 on their way
+//	V24,V25 widened elements in flight
 //
-// A round of zips takes register i and the one half of the block on to registers 2i
-// and 2i+1: it turns the bits of (row, column) by one place, so that three rounds,
-// or two of 4×4, exchange rows and columns. 24 shuffles for 64 elements, 8 for 16.
+// A round interleaves register i with the one half a block further on, into registers
+// 2i and 2i+1. That rotates the bits of (row, column) by one place, so three rounds, or
+// two of 4×4, exchange rows and columns. Budget: 24 shuffles for 64 elements, 8 for 16.
 #define ROUND8A \
 	VZIP1 V4.H8, V0.H8, V16.H8; VZIP2 V4.H8, V0.H8, V17.H8; \
 	VZIP1 V5.H8, V1.H8, V18.H8; VZIP2 V5.H8, V1.H8, V19.H8; \
@@ -105,8 +110,8 @@ next:
 #define PUTWIDE(n) FCVTL(n, 24); FCVTL2(n, 25); FSTPQ (F24, F25), (R6); ADD STRIDE, R6
 #define PUTWIDE8 MOVD R8, R6; PUTWIDE(16); PUTWIDE(17); PUTWIDE(18); PUTWIDE(19); PUTWIDE(20); PUTWIDE(21); PUTWIDE(22); PUTWIDE(23)
 
-#define PACKCOLS(size, shift, to, LOAD, TURN, STORE, strip, block) \
-	ARGUMENTS(shift, to);          \
+#define PACKCOLS(size, from, shift, into, to, LOAD, TURN, STORE, strip, block) \
+	ARGUMENTS(from, shift, into, to); \
 strip:                             \
 	MOVD SRC, R7;                  \
 	MOVD DST, R8;                  \
@@ -125,19 +130,22 @@ block:                             \
 	SUBS $size, COLS;              \
 	BGT  strip
 
-// func packColsF16NEON(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
-TEXT ·packColsF16NEON(SB), NOSPLIT, $0-48
-	PACKCOLS(8, 1, 2, GET8, ROUND8A; ROUND8B; ROUND8A, PUTWIDE8, strip, block)
+// func packColsF16NEON(args *packArgs)
+TEXT ·packColsF16NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
+	PACKCOLS(8, packArgs_src16, 1, packArgs_dst32, 2, GET8, ROUND8A; ROUND8B; ROUND8A, PUTWIDE8, strip, block)
 	RET
 
-// func packColsF32NEON(dst *float32, stride int, src *float32, srcStride, rows, cols int)
-TEXT ·packColsF32NEON(SB), NOSPLIT, $0-48
-	PACKCOLS(4, 2, 2, GET4, ROUND4A; ROUND4B, PUT4, strip, block)
+// func packColsF32NEON(args *packArgs)
+TEXT ·packColsF32NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
+	PACKCOLS(4, packArgs_src32, 2, packArgs_dst32, 2, GET4, ROUND4A; ROUND4B, PUT4, strip, block)
 	RET
 
-// func turnF16NEON(dst *fp16.Float16, stride int, src *fp16.Float16, srcStride, rows, cols int)
+// func turnF16NEON(args *packArgs)
 //
 // packCols for panels of fp16.
-TEXT ·turnF16NEON(SB), NOSPLIT, $0-48
-	PACKCOLS(8, 1, 1, GET8, ROUND8A; ROUND8B; ROUND8A, PUT8, strip, block)
+TEXT ·turnF16NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
+	PACKCOLS(8, packArgs_src16, 1, packArgs_dst16, 1, GET8, ROUND8A; ROUND8B; ROUND8A, PUT8, strip, block)
 	RET

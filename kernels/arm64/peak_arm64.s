@@ -4,8 +4,9 @@
 
 // func peakNEON(turns int)
 //
-// What this is not: a kernel. It computes nothing, 24 independent FMAs a turn, as
-// many as the kernels' tiles have, which are enough for four pipes × a latency of 4.
+// What this is not: a kernel. It computes nothing of use: 24 independent FMAs a turn, as
+// many as a tile has, which is enough for four pipes × a latency of 4. Budget: 24 FMAs, 2
+// instructions of loop.
 //
 //	R0      turns left
 //	V0      1.0 in all lanes

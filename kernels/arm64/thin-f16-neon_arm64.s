@@ -1,17 +1,17 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// The thin products of the kernel f16f32acc-6x16-neon: a few rows of A by a B that
-// is read where it lies. The contract is in package micro, the code in
-// thin_arm64.h.
+// The thin products of the kernel f16f32acc-6x16-neon: a few rows of A by a matrix B that
+// is not packed. The contract is in package micro, the code in thin_arm64.h.
 //
 // What this is not: it keeps nothing of B in a cache. Each element is loaded, and
 // widened, once for up to eight rows.
 //
-// There is a function for eight rows and for four, two and one; each takes the
-// columns in strips of 8, 16, 32 and 64, which are sixteen accumulators every time.
-// What is left of the columns is taken eight at a time and then one by one.
+// The functions for eight, four, two and one rows take the columns in strips of 8, 16,
+// 32 and 64, which are sixteen accumulators each. The remaining columns are taken eight
+// at a time, then one by one.
 //
 // Registers
 //
@@ -25,17 +25,19 @@
 //	R12       a
 //	R14       b, the strip
 //	R15       columns left
-//	R21       accumulate
+//	R21       the arguments, which are read again for every strip
 //	R16, R17, R19, R20, R24-R26  unused
 //	V0-V7     elements of the rows of A: of four steps, or with FMLAL eight
 //	V8-V15    a part of a row of B
 //	V16-V31   the tile, row after row
 //
 // Budget of four steps of one row, 64 columns: 64 FMAs, 64 conversions, 32 loads, 7
-// more. The conversions take pipes that the FMAs need, and on a Neoverse N1 only one
-// of them has any, two cycles each: 128 cycles for 512 bytes of B. Its caches
-// deliver more, its memory not always.
+// more. The conversions take pipes that the FMAs need. On a Neoverse N1 only one pipe
+// converts, in two cycles: 128 cycles for 512 bytes of B. Its caches deliver B faster
+// than that, its memory not always.
 
+#define ASOURCE thinArgs_a32
+#define BSOURCE thinArgs_b16
 #define BSHIFT 1
 #define EIGHT(n, f, g, b) FMOVQ (16*n)(BAT), g; FCVTL(b+1, b); FCVTL2(b+1, b+1)
 #define EVEN(m, l, b, d) FMLA_LANE(m, l, b, d)
@@ -44,22 +46,26 @@
 #include "f32_arm64.h"
 #include "thin_arm64.h"
 
-// func thin8F16NEON(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin8F16NEON(SB), NOSPLIT, $0-65
+// func thin8F16NEON(args *thinArgs)
+TEXT ·thin8F16NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN8
 	RET
 
-// func thin4F16NEON(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin4F16NEON(SB), NOSPLIT, $0-65
+// func thin4F16NEON(args *thinArgs)
+TEXT ·thin4F16NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN4
 	RET
 
-// func thin2F16NEON(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin2F16NEON(SB), NOSPLIT, $0-65
+// func thin2F16NEON(args *thinArgs)
+TEXT ·thin2F16NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN2
 	RET
 
-// func thin1F16NEON(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin1F16NEON(SB), NOSPLIT, $0-65
+// func thin1F16NEON(args *thinArgs)
+TEXT ·thin1F16NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN1
 	RET

@@ -1,10 +1,13 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// The thin products of the kernel f16f32acc-6x16-neonfhm: what thin-f16-neon_arm64.s
-// is for FMLA, for FMLAL, which needs no conversions.
+// The thin products of the kernel f16f32acc-6x16-neonfhm: thin-f16-neon_arm64.s with
+// FMLAL, which needs no conversions.
 
+#define ASOURCE thinArgs_a16
+#define BSOURCE thinArgs_b16
 #define BSHIFT 1
 #define EIGHT(n, f, g, b) FMOVQ (16*n)(BAT), f
 #define EVEN(m, l, b, d) FMLAL_LANE(m, l, b, d)
@@ -13,22 +16,26 @@
 #include "f16_arm64.h"
 #include "thin_arm64.h"
 
-// func thin8F16NEONFHM(k int, a *fp16.Float16, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin8F16NEONFHM(SB), NOSPLIT, $0-65
+// func thin8F16NEONFHM(args *thinArgs)
+TEXT ·thin8F16NEONFHM(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN8
 	RET
 
-// func thin4F16NEONFHM(k int, a *fp16.Float16, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin4F16NEONFHM(SB), NOSPLIT, $0-65
+// func thin4F16NEONFHM(args *thinArgs)
+TEXT ·thin4F16NEONFHM(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN4
 	RET
 
-// func thin2F16NEONFHM(k int, a *fp16.Float16, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin2F16NEONFHM(SB), NOSPLIT, $0-65
+// func thin2F16NEONFHM(args *thinArgs)
+TEXT ·thin2F16NEONFHM(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN2
 	RET
 
-// func thin1F16NEONFHM(k int, a *fp16.Float16, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin1F16NEONFHM(SB), NOSPLIT, $0-65
+// func thin1F16NEONFHM(args *thinArgs)
+TEXT ·thin1F16NEONFHM(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN1
 	RET

@@ -1,10 +1,13 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// The thin products of the kernel f32-6x16-neon: what thin-f16-neon_arm64.s is for
-// fp16, without conversions.
+// The thin products of the kernel f32-6x16-neon: thin-f16-neon_arm64.s without
+// conversions.
 
+#define ASOURCE thinArgs_a32
+#define BSOURCE thinArgs_b32
 #define BSHIFT 2
 #define EIGHT(n, f, g, b) FLDPQ (32*n)(BAT), (f, g)
 #define EVEN(m, l, b, d) FMLA_LANE(m, l, b, d)
@@ -13,22 +16,26 @@
 #include "f32_arm64.h"
 #include "thin_arm64.h"
 
-// func thin8F32NEON(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin8F32NEON(SB), NOSPLIT, $0-65
+// func thin8F32NEON(args *thinArgs)
+TEXT ·thin8F32NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN8
 	RET
 
-// func thin4F32NEON(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin4F32NEON(SB), NOSPLIT, $0-65
+// func thin4F32NEON(args *thinArgs)
+TEXT ·thin4F32NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN4
 	RET
 
-// func thin2F32NEON(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin2F32NEON(SB), NOSPLIT, $0-65
+// func thin2F32NEON(args *thinArgs)
+TEXT ·thin2F32NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN2
 	RET
 
-// func thin1F32NEON(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin1F32NEON(SB), NOSPLIT, $0-65
+// func thin1F32NEON(args *thinArgs)
+TEXT ·thin1F32NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	THIN1
 	RET

@@ -1,14 +1,16 @@
-// The body of the thin products, which thin-neon_arm64.s describes. A file that
-// includes it defines
+// The body of the thin products; thin-f16-neon_arm64.s describes it. A file that includes
+// it defines
 //
+//	ASOURCE          the field of thinArgs for A, and BSOURCE for B
 //	BSHIFT           the logarithm of the bytes of an element of B
 //	EIGHT(n, f, g, b)  loads columns 8n to 8n+7 of a row of B to F registers f and g,
 //	                 whose numbers are b and b+1
 //	EVEN, ODD        (m, l, b, d) multiply the first four of them, and the others
 //	SINGLE           loads one column to lane 0 of V8
 //
-// and f32_arm64.h or f16_arm64.h say what there is to know of A: as in 6x16_arm64.h,
-// and EACH (S), which is S for each lane of a register.
+// and sets ARGS to its argument, a *thinArgs, whose fields this file finds by the offsets
+// in go_asm.h. f32_arm64.h and f16_arm64.h define what 6x16_arm64.h lists, by the type of
+// A, and EACH(S), which is S for each lane of a register.
 
 #include "encode_arm64.h"
 
@@ -30,7 +32,7 @@
 #define AROW   R13
 #define BSTRIP R14
 #define LEFT   R15
-#define ACC    R21
+#define ARGS   R21
 
 #define AT1 MOVD A, A0
 #define AT2 AT1; ADD AROW, A0, A1
@@ -45,8 +47,8 @@
 #define ONE4 ONE2; ONE(A2, F2, 3, 2); ONE(A3, F3, 4, 3)
 #define ONE8 ONE4; ONE(A4, F4, 5, 4); ONE(A5, F5, 6, 5); ONE(A6, F6, 22, 6); ONE(A7, F7, 23, 7)
 
-// The multiplications of eight columns, in b and b+1: d is row 0's first
-// accumulator, and by what lies between those of a row and the next.
+// Multiply eight columns, in b and b+1. d is row 0's first accumulator, by the distance
+// from a row's to that of the next.
 #define FMAS1(l, b, d, by) EVEN(0, l, b, d); ODD(0, l, b, d+1)
 #define FMAS2(l, b, d, by) FMAS1(l, b, d, by); EVEN(1, l, b, d+by); ODD(1, l, b, d+by+1)
 #define FMAS4(l, b, d, by) FMAS2(l, b, d, by); \
@@ -55,7 +57,7 @@
 	EVEN(4, l, b, d+4*by); ODD(4, l, b, d+4*by+1); EVEN(5, l, b, d+5*by); ODD(5, l, b, d+5*by+1); \
 	EVEN(6, l, b, d+6*by); ODD(6, l, b, d+6*by+1); EVEN(7, l, b, d+7*by); ODD(7, l, b, d+7*by+1)
 
-// One step of all sixteen accumulators, of eight columns, and of one.
+// A step of all sixteen accumulators, of eight columns, and of one.
 #define FULL8(l) EIGHT(0, F8, F9, 8); FMAS8(l, 8, 16, 2); ADD BROW, BAT
 #define FULL4(l) \
 	EIGHT(0, F8, F9, 8); FMAS4(l, 8, 16, 4);    \
@@ -86,7 +88,7 @@
 #define LAST8(l) SINGLE; EVEN(0, l, 8, 16); EVEN(1, l, 8, 17); EVEN(2, l, 8, 18); EVEN(3, l, 8, 19); \
 	EVEN(4, l, 8, 20); EVEN(5, l, 8, 21); EVEN(6, l, 8, 22); EVEN(7, l, 8, 23); ADD BROW, BAT
 
-// The sums, from C and to it.
+// Load sums from C, and store them.
 #define GETS(a, b) FLDPQ (CAT), (a, b)
 #define PUTS(a, b) FSTPQ (a, b), (CAT)
 #define GETE(a) FMOVS (CAT), a; ADD LDC, CAT
@@ -118,7 +120,7 @@
 	VMOVI $0, V24.B16; VMOVI $0, V25.B16; VMOVI $0, V26.B16; VMOVI $0, V27.B16; \
 	VMOVI $0, V28.B16; VMOVI $0, V29.B16; VMOVI $0, V30.B16; VMOVI $0, V31.B16
 
-// Strips of so many columns, while there are as many.
+// Strips of width columns, as long as that many are left.
 #define STRIPS(width, ATS, ROWS, ONES, STEP, IN, OUT, strip, start, loop, tail, single, store, done) \
 strip:                       \
 	CMP   $width, LEFT;      \
@@ -126,11 +128,12 @@ strip:                       \
 	ATS;                     \
 	MOVD  BSTRIP, BAT;       \
 	ZEROS;                   \
-	CBZ   ACC, start;        \
+	MOVBU thinArgs_accumulate(ARGS), K; \
+	CBZ   K, start;          \
 	MOVD  CSTRIP, CAT;       \
 	IN;                      \
 start:                       \
-	MOVD  k+0(FP), K;        \
+	MOVD  thinArgs_k(ARGS), K; \
 	SUBS  $LANES, K;         \
 	BLT   tail;              \
 loop:                        \
@@ -156,14 +159,13 @@ store:                       \
 done:
 
 #define ARGUMENTS \
-	MOVD  a+8(FP), A;         \
-	MOVD  aRow+16(FP), AROW;  \
-	MOVD  b+24(FP), BSTRIP;   \
-	MOVD  bRow+32(FP), BROW;  \
-	MOVD  c+40(FP), CSTRIP;   \
-	MOVD  ldc+48(FP), LDC;    \
-	MOVD  cols+56(FP), LEFT;  \
-	MOVBU accumulate+64(FP), ACC; \
+	MOVD  ASOURCE(ARGS), A;          \
+	MOVD  thinArgs_aRow(ARGS), AROW; \
+	MOVD  BSOURCE(ARGS), BSTRIP;     \
+	MOVD  thinArgs_bRow(ARGS), BROW; \
+	MOVD  thinArgs_c(ARGS), CSTRIP;  \
+	MOVD  thinArgs_ldc(ARGS), LDC;   \
+	MOVD  thinArgs_cols(ARGS), LEFT; \
 	LSL   $SHIFT, AROW;       \
 	LSL   $BSHIFT, BROW;      \
 	LSL   $2, LDC

@@ -1,12 +1,16 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// func widen6x16F16NEONFHM(k int, a *fp16.Float16, aRow, aCol int, b *fp16.Float16, bRow int, panels *fp16.Float16, c *float32, ldc, rows, cols int, accumulate bool)
+// func widen6x16F16NEONFHM(args *gemmArgs)
 //
-// The kernel f16f32acc-6x16-neonfhm for a B that is read where it is, and left
-// behind packed: micro.Kernel.Widen. Nothing is widened, as FMLAL takes fp16.
+// The kernel f16f32acc-6x16-neonfhm for a matrix B that is not packed yet, which it stores
+// packed (micro.Kernel.Widen). Nothing is widened, as FMLAL takes fp16. Registers and
+// budget are those of f16f32acc-6x16-neonfhm_arm64.s, with 8 stores of pairs more.
 
+#define ASOURCE gemmArgs_a16
+#define BSOURCE gemmArgs_b16
 #define BSHIFT 1
 #define STEP(FMAS, l) \
 	FLDPQ   (BAT), (F6, F7);     \
@@ -17,11 +21,12 @@
 	FSTPQ.P (F6, F7), 32(PANEL); \
 	ADD     BROW, BAT
 #define NEXTPANEL(to) MOVD $(16<<BSHIFT), to
-#define START MOVD panels+48(FP), PANEL
+#define START MOVD gemmArgs_panels16(ARGS), PANEL
 #define PASSEDTOO(n)
 #include "f16_arm64.h"
 #include "6x16_arm64.h"
 
-TEXT ·widen6x16F16NEONFHM(SB), NOSPLIT, $0-89
+TEXT ·widen6x16F16NEONFHM(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	KERNEL(STEP, GET4, TILE6(PUT4), TILE4(PUT4), TILE2(PUT4), TILE1(PUT4))
 	RET

@@ -1,12 +1,16 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// func widen6x16F32NEON(k int, a *float32, aRow, aCol int, b *float32, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+// func widen6x16F32NEON(args *gemmArgs)
 //
-// The kernel f32-6x16-neon for a B that is read where it is, and left behind
-// packed: what widen-f16-6x16-neon_arm64.s is for fp16, without conversions.
+// The kernel f32-6x16-neon for a matrix B that is not packed yet, which it stores packed:
+// widen-f16-6x16-neon_arm64.s without conversions. Its budget has 8 stores of pairs more
+// than that of f32-6x16-neon_arm64.s.
 
+#define ASOURCE gemmArgs_a32
+#define BSOURCE gemmArgs_b32
 #define BSHIFT 2
 #define STEP(FMAS, l) \
 	FLDPQ   (BAT), (F6, F7);     \
@@ -19,11 +23,12 @@
 	FSTPQ.P (F6, F7), 32(PANEL); \
 	ADD     BROW, BAT
 #define NEXTPANEL(to) MOVD $(16<<BSHIFT), to
-#define START MOVD panels+48(FP), PANEL
+#define START MOVD gemmArgs_panels32(ARGS), PANEL
 #define PASSEDTOO(n)
 #include "f32_arm64.h"
 #include "6x16_arm64.h"
 
-TEXT ·widen6x16F32NEON(SB), NOSPLIT, $0-89
+TEXT ·widen6x16F32NEON(SB), NOSPLIT, $0-8
+	MOVD args+0(FP), ARGS
 	KERNEL(STEP, GET4, TILE6(PUT4), TILE4(PUT4), TILE2(PUT4), TILE1(PUT4))
 	RET
