@@ -51,6 +51,12 @@ type (
 		GradNorm     number `json:"grad_norm,omitempty"` // where it is bounded
 		scaleEvent
 	}
+	rateEvent struct {
+		Event        string `json:"event"` // "rate": a point of a schedule that bends, where --log-every asks for no step
+		Epoch        int    `json:"epoch"`
+		Steps        int64  `json:"steps"` // this one included
+		LearningRate number `json:"lr"`    // of this step
+	}
 	layerEvent struct {
 		Event string `json:"event"` // "layer", see --stats and trainer.Statistic
 		Epoch int    `json:"epoch"`

@@ -449,11 +449,26 @@ func (s *session) stepDone(e trainer.StepEvent) error {
 		s.metrics.add(stepEvent{
 			Event: "step", scaleEvent: scale, Loss: number(e.Loss), LearningRate: number(e.LearningRate), GradNorm: number(e.GradNorm),
 		})
+	} else if s.bends() && (e.Steps == 1 || e.Steps%s.ratesEvery() == 0) {
+		s.metrics.add(rateEvent{Event: "rate", Epoch: e.Epoch, Steps: e.Steps, LearningRate: number(e.LearningRate)})
 	}
 	if s.CheckpointEvery > 0 && e.Steps%s.CheckpointEvery == 0 {
 		return s.save(checkpointName)
 	}
 	return nil
+}
+
+// bends returns whether the learning rate is no straight line over the run, so that
+// the epochs' rates alone would draw another.
+func (s *session) bends() bool {
+	return s.Warmup > 0 || s.Schedule != "constant" && s.Schedule != "linear"
+}
+
+// ratesEvery returns after how many steps each the metrics tell the learning rate:
+// often enough to draw the schedule, and some hundred times in all.
+func (s *session) ratesEvery() int64 {
+	steps := int64(s.Epochs) * int64((s.train.Batches()-1)/s.Accumulate+1)
+	return max(1, steps/128)
 }
 
 // epochDone reports and saves an epoch. The events come first: those that the

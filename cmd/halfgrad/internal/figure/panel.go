@@ -210,7 +210,7 @@ func (p *panel) chart(a Axis, end float64, direct bool) *plot.Plot {
 			}
 			c.Add(&plotter.Scatter{XYs: xys, GlyphStyle: glyph})
 		}
-		if direct && curve.label != "" && !curve.cross {
+		if direct && curve.label != "" && !curve.cross && !curve.faint {
 			ends = append(ends, endLabel{xys[len(xys)-1], curve.label, curve.color})
 		}
 	}

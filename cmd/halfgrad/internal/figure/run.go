@@ -19,8 +19,10 @@ type Run struct {
 	lines     []line  // those that figures are made of, in order; a resumed run's lost ones are not there
 	batches   int64   // in an epoch; 0 if the file does not tell
 	steps     int64   // done in all
-	rate      float64 // the learning rate to begin with; 0 if the file does not tell
+	rate      float64 // of the first step, where the settings alone tell it; else 0
 	lossScale float64 // to begin with; 0 if the file does not tell
+	settings  settings
+	ending    string // the event that the file ends with: done, interrupted or error; empty if none
 }
 
 // line is an event of the file. What the line lacks, or has as null, is nil.
@@ -53,6 +55,8 @@ type start struct {
 	Epochs       int64    // to do in all
 	LossScale    string   `json:"loss_scale"` // dynamic, off or a number
 	LearningRate *float64 `json:"lr"`
+	Schedule     string
+	Warmup       int64
 }
 
 // done is the last line of a run.
@@ -107,6 +111,9 @@ func (r *Run) add(text []byte, planned *int64) error {
 			return fmt.Errorf("%s event: %w", kind.Event, err)
 		}
 		r.restart(s)
+		if err := json.Unmarshal(text, &r.settings); err != nil {
+			return fmt.Errorf("%s event: %w", kind.Event, err)
+		}
 		*planned = s.Epochs
 	case "done", "interrupted", "error":
 		var d done
@@ -117,10 +124,11 @@ func (r *Run) add(text []byte, planned *int64) error {
 			return fmt.Errorf("%s event: %w", kind.Event, err)
 		}
 		r.steps = max(r.steps, d.Steps)
+		r.ending = kind.Event
 		if r.batches == 0 && d.Epochs > 0 && d.Epochs == *planned { // it ended with an epoch
 			r.batches = d.Steps / d.Epochs
 		}
-	case "epoch", "step", "skip", "scale", "layer":
+	case "epoch", "step", "rate", "skip", "scale", "layer":
 		var l line
 		if err := json.Unmarshal(text, &l); err != nil {
 			return fmt.Errorf("%s event: %w", kind.Event, err)
@@ -150,11 +158,11 @@ func (r *Run) restart(s start) {
 		}
 		return l.Epoch > s.Epoch
 	})
-	r.steps = s.Steps
+	r.steps, r.ending = s.Steps, ""
 	if s.Steps > 0 {
 		return
 	}
-	r.lossScale, r.rate = 0, 0
+	r.lossScale, r.rate, r.settings = 0, 0, nil
 	switch scale, err := strconv.ParseFloat(s.LossScale, 32); {
 	case s.LossScale == "dynamic":
 		r.lossScale = float64(lossscale.Default().Initial)
@@ -163,7 +171,8 @@ func (r *Run) restart(s start) {
 	case err == nil && scale > 0 && !math.IsInf(scale, 0):
 		r.lossScale = scale
 	}
-	if s.LearningRate != nil {
+	// A warm-up and a one-cycle schedule begin below the rate that they are set to.
+	if s.LearningRate != nil && s.Warmup == 0 && s.Schedule != "onecycle" {
 		r.rate = *s.LearningRate
 	}
 }

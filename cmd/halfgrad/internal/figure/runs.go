@@ -20,7 +20,6 @@ const (
 	panelHeight vg.Length = 165
 	headHeight  vg.Length = 24 // of a panel: its title and what its lines are
 	titleSize   vg.Length = 10
-	legendRow   vg.Length = 16
 	maxRows               = 256 // of the chart of underflows: more make a PNG beyond memory
 )
 
@@ -53,18 +52,18 @@ func Runs(runs []*Run, a Axis) (*Figure, error) {
 
 	const columns = 2
 	rows := (len(panels) + columns - 1) / columns
-	legend := legendRows(names)
+	heading := newHeading(runs, names, panels)
 	losses := underflowRows(runs)
 	if len(losses) > maxRows {
 		return nil, fmt.Errorf("statistics of %d layers and kinds of gradients: want at most %d", len(losses), maxRows)
 	}
-	top := margin + vg.Length(len(legend))*legendRow
+	top := margin + heading.height()
 	charts := vg.Length(rows) * (headHeight + panelHeight)
 	height := top + charts + underflowHeight(losses) + margin
 	return &Figure{width: runsWidth, height: height, draw: func(c draw.Canvas) {
 		fill(c, color.White, c.Min.X, c.Min.Y, c.Max.X, c.Max.Y)
 		c = draw.Crop(c, margin, -margin, margin, -margin)
-		drawLegend(c, names, legend)
+		heading.draw(c)
 		drawPanels(draw.Crop(c, 0, 0, c.Max.Y-c.Min.Y-(top-margin)-charts, -(top-margin)), panels, columns, a, end, len(runs) == 1)
 		drawUnderflow(c, losses)
 	}}, nil
@@ -97,7 +96,7 @@ func panelsOf(runs []*Run, a Axis) (panels []panel) {
 		train := r.series(a, "epoch", func(l line) *float64 { return l.TrainLoss })
 		validation := r.series(a, "epoch", func(l line) *float64 { return l.ValidationLoss })
 		losses = slices.Concat(losses, values(batches), values(train), values(validation))
-		add(&loss, with(batches, func(c *curve) { c.faint = true }))
+		add(&loss, with(batches, func(c *curve) { c.label, c.faint = "batch", true }))
 		add(&loss, with(train, func(c *curve) { c.label, c.dashed, c.marks = "training", true, true }))
 		add(&loss, with(validation, func(c *curve) { c.label, c.marks = "validation", true }))
 		add(&accuracy, with(percent(r.series(a, "epoch", func(l line) *float64 { return l.ValidationAccuracy })),
@@ -123,12 +122,15 @@ func panelsOf(runs []*Run, a Axis) (panels []panel) {
 		norm := thin(r.series(a, "step", func(l line) *float64 { return l.GradNorm }))
 		gradients = slices.Concat(gradients, values(norm))
 		add(&norms, with(norm, func(c *curve) { c.faint = len(norm) > 100 }))
-		rate := slices.Concat(r.series(a, "step", func(l line) *float64 { return l.LearningRate }), r.series(a, "epoch", func(l line) *float64 { return l.LearningRate }))
+		var rate []point
+		for _, event := range []string{"step", "rate", "epoch"} {
+			rate = append(rate, r.series(a, event, func(l line) *float64 { return l.LearningRate })...)
+		}
 		slices.SortStableFunc(rate, byX)
 		if r.rate > 0 && len(rate) > 0 && rate[0].x > 0 {
 			rate = append([]point{{0, r.rate}}, rate...)
 		}
-		add(&rates, with(rate, func(c *curve) { c.marks, c.under = true, len(runs)-1-i }))
+		add(&rates, with(rate, func(c *curve) { c.marks, c.under = len(rate) <= 30, len(runs)-1-i }))
 		add(&speeds, with(r.series(a, "epoch", func(l line) *float64 { return l.ImagesPerSec }), func(c *curve) { c.marks = true }))
 	}
 	if !slices.ContainsFunc(skips, func(c curve) bool { return c.points[len(c.points)-1].y > 0 }) {
@@ -217,7 +219,7 @@ func (p *panel) head(c, data draw.Canvas, direct bool) {
 	x = data.Max.X
 	small := style(8, faint)
 	for _, curve := range slices.Backward(p.curves) {
-		if curve.label == "" || seen[curve.label] || direct && !curve.cross {
+		if curve.label == "" || seen[curve.label] || direct && !curve.cross && !curve.faint {
 			continue
 		}
 		seen[curve.label] = true
@@ -226,6 +228,10 @@ func (p *panel) head(c, data draw.Canvas, direct bool) {
 		x -= 4
 		middle := y + 4
 		switch sample := (draw.LineStyle{Color: faint, Width: 1.4}); {
+		case curve.faint:
+			sample.Color, sample.Width = tint(faint, 0.45), 0.6
+			c.StrokeLine2(sample, x-18, middle, x, middle)
+			x -= 18
 		case curve.cross:
 			c.DrawGlyphNoClip(draw.GlyphStyle{Color: faint, Radius: 2.8, Shape: cross{}}, vg.Point{X: x - 4, Y: middle})
 			x -= 8
@@ -259,39 +265,4 @@ func shortNames(runs []*Run) (names []string) {
 		names = append(names, name)
 	}
 	return names
-}
-
-const (
-	legendLine vg.Length = 20 // of the run's colour
-	legendGap  vg.Length = 18 // between entries
-)
-
-func legendStyle() text.Style { return bold(style(10, ink)) }
-
-// legendRows returns the indices of the runs of each row of the legend.
-func legendRows(names []string) (rows [][]int) {
-	x := runsWidth
-	for i, name := range names {
-		w := legendLine + 5 + legendStyle().Width(name) + legendGap
-		if x+w > runsWidth-2*margin && (len(rows) == 0 || x > 0) {
-			rows, x = append(rows, nil), 0
-		}
-		rows[len(rows)-1] = append(rows[len(rows)-1], i)
-		x += w
-	}
-	return rows
-}
-
-func drawLegend(c draw.Canvas, names []string, rows [][]int) {
-	y := c.Max.Y - 10
-	for _, row := range rows {
-		x := c.Min.X
-		for _, i := range row {
-			c.StrokeLine2(draw.LineStyle{Color: palette[i], Width: 2.5}, x, y+3.5, x+legendLine, y+3.5)
-			x += legendLine + 5
-			write(c, legendStyle(), text.XLeft, x, y, names[i])
-			x += legendStyle().Width(names[i]) + legendGap
-		}
-		y -= legendRow
-	}
 }
