@@ -50,6 +50,10 @@ func (c *Comparison) class(column int) string {
 	return s
 }
 
+// columnClass is the class of everything that a page shows of a column and that its
+// filter hides.
+func columnClass(column int) string { return "k" + strconv.Itoa(column) }
+
 // bars are horizontal ones, in groups.
 type bars struct {
 	title, description string
@@ -77,7 +81,7 @@ type bar struct {
 // barChart draws bars: below each other, those of a group below its label, with the
 // column's key before and the value behind each.
 func (c *Comparison) barChart(b bars) template.HTML {
-	const thick, pitch, labelHeight, between, top, bottom = 9, 12, 15, 7, 4, 18
+	const thick, pitch, labelHeight, between, top, bottom = 9, 12, 17, 7, 4, 18
 	left, right, most := 0.0, 0.0, b.most
 	rows := 0
 	for _, g := range b.groups {
@@ -121,7 +125,7 @@ func (c *Comparison) barChart(b bars) template.HTML {
 			if bar.hollow {
 				class += " hollow"
 			}
-			v.group(bar.tip, func() {
+			v.group(columnClass(bar.column), bar.tip, func() {
 				v.text("key", end, left-5, y+thick-1, shorten(c.Columns[bar.column].Key, 18))
 				v.bar("fill "+class, left, max(x(bar.value), left+1), y, thick)
 				behind := x(bar.value)
@@ -467,9 +471,9 @@ func (c *Comparison) memoryChart(g *Group, op string) template.HTML {
 			points[i] = [2]float64{x(p[0]), y(p[1])}
 		}
 		class := c.class(cv.column)
-		v.path("curve "+class, points)
+		v.path("curve "+class+" "+columnClass(cv.column), points)
 		for i, p := range points {
-			v.group(cv.tips[i], func() { v.mark(circle, "fill dot "+class, p[0], p[1], 3.2) })
+			v.group(columnClass(cv.column), cv.tips[i], func() { v.mark(circle, "fill dot "+class, p[0], p[1], 3.2) })
 		}
 	}
 	// Labels at the ends of the lines, pushed apart where they would overlap.
@@ -482,7 +486,7 @@ func (c *Comparison) memoryChart(g *Group, op string) template.HTML {
 	}
 	spread(heights, 11, top+8, v.h-bottom)
 	for i, cv := range curves {
-		v.text("endlabel "+c.class(cv.column), start, v.w-right+8, heights[i], shorten(cv.label, 18))
+		v.text("endlabel "+columnClass(cv.column), start, v.w-right+8, heights[i], shorten(cv.label, 18))
 	}
 	return v.svg(fmt.Sprintf("Memory bandwidth by size: %s, %s", op, threadsLabel(g.Threads)), strings.Join(said, "; "))
 }
@@ -563,8 +567,26 @@ func (c *Comparison) rooflineChart(r Roofline) template.HTML {
 			}
 		}
 	}
-	const top, bottom, left, right = 10, 34, 34, 8
-	v := &canvas{w: chartWidth, h: 290}
+	// What the roofs are stands above the figure: on the lines it would cover points.
+	heads := []string{fmt.Sprintf("FMA peak %s GFLOPS", figure(r.Peak))}
+	for i, roof := range r.Memory {
+		words := fmt.Sprintf("%s %s GB/s", roof.Level, figure3(roof.Bandwidth))
+		if i == 0 {
+			words = "slopes from the left: " + words
+		}
+		if line := heads[len(heads)-1] + ", " + words; textWidth(line) <= chartWidth {
+			heads[len(heads)-1] = line
+		} else {
+			heads[len(heads)-1] += ","
+			heads = append(heads, words)
+		}
+	}
+	const headHeight, bottom, left, right = 12, 34, 34, 8
+	top := float64(10 + headHeight*len(heads))
+	v := &canvas{w: chartWidth, h: 280 + top}
+	for i, head := range heads {
+		v.text("tick", start, 0, float64(9+headHeight*i), head)
+	}
 	lo, hi = [2]float64{lo[0] / 1.3, lo[1] / 1.5}, [2]float64{hi[0] * 1.3, hi[1] * 1.7}
 	x, y := logScale(lo[0], hi[0], left, v.w-right), logScale(lo[1], hi[1], v.h-bottom, top)
 	for _, tick := range logTicks(lo[1], hi[1]) {
@@ -581,40 +603,16 @@ func (c *Comparison) rooflineChart(r Roofline) template.HTML {
 	// Each roof from the bottom or the left up to the peak, the slowest first: it is the
 	// lowest. All have the same slope.
 	said := []string{fmt.Sprintf("the FMA peak is %s GFLOPS", figure(r.Peak))}
-	var visible []Roof
 	for _, roof := range slices.Backward(r.Memory) {
 		said = append(said, fmt.Sprintf("%s has %s GB/s", roof.Level, figure(roof.Bandwidth)))
 		if from, to := roof.span(lo, hi, r.Peak); from < to {
 			v.line("roof", x(from), y(from*roof.Bandwidth), x(to), y(to*roof.Bandwidth))
-			visible = append(visible, roof)
 		}
 	}
 	v.line("roof", x(max(lo[0], min(r.Peak/fastest(r.Memory, r.Peak/lo[0]), hi[0]))), y(r.Peak), v.w-right, y(r.Peak))
-	v.text("rooflabel", end, v.w-right-2, y(r.Peak)-5, fmt.Sprintf("FMA peak %s GFLOPS", figure(r.Peak)))
-	angle := math.Atan2(y(10)-y(1), x(10)-x(1))
-	sin, cos := math.Sincos(angle)
-	for i := 0; i < len(visible); {
-		// Lines that lie close to each other have one label, above them.
-		lowest := visible[i]
-		for i++; i < len(visible) && (y(lowest.Bandwidth)-y(visible[i].Bandwidth))*cos < 13; i++ {
-		}
-		above := visible[i-1]
-		label := lowest.Level + " " + figure3(lowest.Bandwidth)
-		if above != lowest {
-			label = fmt.Sprintf("%s–%s %s–%s", lowest.Level, above.Level, figure3(lowest.Bandwidth), figure3(above.Bandwidth))
-		}
-		from, to := above.span(lo, hi, r.Peak)
-		length := math.Hypot(x(to)-x(from), y(to*above.Bandwidth)-y(from*above.Bandwidth))
-		for _, label := range []string{label + " GB/s", label} {
-			if length > 0.85*textWidth(label)+8 { // smaller text
-				v.turned("rooflabel", x(from)+6*cos+4*sin, y(from*above.Bandwidth)+6*sin-4*cos, angle*180/math.Pi, label)
-				break
-			}
-		}
-	}
 	v.line("axis", left, v.h-bottom, v.w-right, v.h-bottom)
 	for _, p := range points {
-		v.group(p.tip, func() { v.mark(p.mark, "fill dot "+c.class(p.column), x(p.x), y(p.y), 3.6) })
+		v.group(columnClass(p.column), p.tip, func() { v.mark(p.mark, "fill dot "+c.class(p.column), x(p.x), y(p.y), 3.6) })
 	}
 	best := slices.MaxFunc(append(points, point{}), func(a, b point) int { return cmp.Compare(a.y, b.y) })
 	if best.y > 0 {

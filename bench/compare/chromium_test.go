@@ -34,12 +34,12 @@ function look(frame) {
     for (const t of svg.querySelectorAll("text")) {
       const r = t.getBoundingClientRect(), name = svg.getAttribute("aria-label") + ": " + t.textContent;
       if (r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1 || r.bottom > box.bottom + 1) result.outside.push(name);
-      if (!t.hasAttribute("transform")) texts.push([r, name]);
+      texts.push([r, name]);
     }
-    // Boxes of lines of text that touch are no overlap: only what is deep within.
+    // The boxes of two lines of text may touch: there is room above and below the letters.
     for (const [i, [a, name]] of texts.entries()) for (const [b, other] of texts.slice(i + 1)) {
       const x = Math.min(a.right, b.right) - Math.max(a.left, b.left), y = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      if (x > 1 && y > 0.45 * Math.min(a.height, b.height)) result.overlapping.push(name + " and " + other);
+      if (x > 1 && y > 0.25 * Math.min(a.height, b.height)) result.overlapping.push(name + " and " + other);
     }
   }
   return result;

@@ -24,6 +24,7 @@ type page struct {
 	CSS                                              template.CSS
 	Tiles                                            []tile
 	Achiever                                         *Column // whose tiles they are
+	Noisy                                            string  // a warning where most of its figures are
 	Means                                            table
 	Tables                                           []table
 	Rooflines, Shares, Speedups, Memory, Conversions []figurePart
@@ -31,7 +32,10 @@ type page struct {
 }
 
 // tile is a figure that stands for many.
-type tile struct{ Value, Unit, Of string }
+type tile struct {
+	Value, Unit, Of string
+	Noise           string // why it is noisy, "" where it is not
+}
 
 // figurePart is a chart and what it is of.
 type figurePart struct {
@@ -43,7 +47,10 @@ type figurePart struct {
 // HTML returns a page for a browser. It loads nothing and runs no scripts, and its
 // content security policy lets it do neither, whatever the reports may hold.
 func (c *Comparison) HTML() ([]byte, error) {
-	p := page{Comparison: c, CSS: template.CSS(pageCSS), Tiles: c.tiles(), Achiever: &c.Columns[max(c.Base, 0)], Means: c.means()}
+	p := page{Comparison: c, CSS: template.CSS(pageCSS + c.filterCSS()), Tiles: c.tiles(), Achiever: &c.Columns[max(c.Base, 0)], Means: c.means()}
+	if s := c.Sources[p.Achiever.Report]; 2*s.Noisy > s.Measured {
+		p.Noisy = fmt.Sprintf("%d of the report's %d figures are noisy", s.Noisy, s.Measured)
+	}
 	add := func(list *[]figurePart, title string, emulated bool, svg template.HTML) {
 		if svg != "" {
 			*list = append(*list, figurePart{title, emulated, svg})
@@ -101,7 +108,7 @@ func (c *Comparison) HTML() ([]byte, error) {
 		}
 	}
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"class": c.class, "kernels": c.kernels, "remarks": Source.remarks,
+		"class": c.class, "column": columnClass, "kernels": c.kernels, "remarks": Source.remarks,
 		// So many fill rows of two, and not of three.
 		"pairs": func(f []figurePart) bool { return len(f)%2 == 0 && len(f)%3 != 0 },
 	}).Parse(pageHTML)
@@ -157,6 +164,15 @@ func (c *Comparison) Differences() string { return strings.Join(c.differences(),
 // Explain says what the marks mean.
 func (c *Comparison) Explain() []string { return c.legend()[1:] }
 
+// filterCSS hides what is of a column whose box is not checked.
+func (c *Comparison) filterCSS() string {
+	var b strings.Builder
+	for i := range c.Columns {
+		fmt.Fprintf(&b, "body:has(#show-%[1]s:not(:checked)) .%[1]s { display: none }\n", columnClass(i))
+	}
+	return b.String()
+}
+
 // table is one of the page's. There are as many cells in a row as heads, for each of
 // Columns if there are any.
 type table struct {
@@ -177,6 +193,24 @@ type tableCell struct {
 	Text, Small, Tip string
 	Weak             bool // not to be relied upon
 }
+
+// Hint returns the class of the hint that the table scrolls: by about how wide it is,
+// it does on every screen, on all but wide ones, or on a phone.
+func (t table) Hint() string {
+	const label, cell = 12, 6 // rem
+	switch width := label + cell*len(t.Heads)*max(len(t.Columns), 1); {
+	case width > 74:
+		return "hint"
+	case width > 50:
+		return "hint tablet"
+	case width > 22:
+		return "hint phone"
+	}
+	return ""
+}
+
+// Class returns the class of the i-th cell of a row.
+func (t table) Class(i int) string { return columnClass(t.Columns[i/len(t.Heads)]) }
 
 // table returns the table of a group.
 func (c *Comparison) table(g *Group) table {
@@ -326,16 +360,16 @@ func (c *Comparison) tiles() []tile {
 		}
 	}
 	if product != nil {
-		tiles = append(tiles, tile{percent(product.Share.Median, 0), "of the FMA peak", "the best product: " + ofProduct.Label + ", " + ofProduct.Name.Get("dtype") + ", " + threadsLabel(ofProduct.Name.Get("threads"))})
+		tiles = append(tiles, tile{percent(product.Share.Median, 0), "of the FMA peak", "the best product: " + ofProduct.Label + ", " + ofProduct.Name.Get("dtype") + ", " + threadsLabel(ofProduct.Name.Get("threads")), product.Noise})
 	}
 	if mean != nil {
-		tiles = append(tiles, tile{percent(mean.Share, 0), "of the FMA peak", fmt.Sprintf("geometric mean of %d %s", mean.Rows, ofMean.Title)})
+		tiles = append(tiles, tile{percent(mean.Share, 0), "of the FMA peak", fmt.Sprintf("geometric mean of %d %s", mean.Rows, ofMean.Title), ""})
 	}
 	if images != nil {
-		tiles = append(tiles, tile{round(images.Images.Median), "images/s", "training " + ofImages.Label + ", " + threadsLabel(ofImages.Name.Get("threads"))})
+		tiles = append(tiles, tile{round(images.Images.Median), "images/s", "training " + ofImages.Label + ", " + threadsLabel(ofImages.Name.Get("threads")), images.Noise})
 	}
 	if peak != nil {
-		tiles = append(tiles, tile{figure3(peak.Median), peak.Unit, "the machine's FMA peak, " + ofPeak.Label})
+		tiles = append(tiles, tile{figure3(peak.Median), peak.Unit, "the machine's FMA peak, " + ofPeak.Label, peak.Noise})
 	}
 	return tiles
 }

@@ -479,3 +479,94 @@ func TestColours(t *testing.T) {
 		}
 	}
 }
+
+// Every column has a box, and what shows a column in figures and tables goes with it.
+func TestPageFilter(t *testing.T) {
+	data := samplePage(t)
+	page := parse(t, data)
+	boxes := page.all(func(n *node) bool { return n.attr["type"] == "checkbox" })
+	if len(boxes) != 5 {
+		t.Fatalf("%d boxes, want one for each of 5 columns", len(boxes))
+	}
+	shown := map[string]map[string]int{} // by class, elements of each name
+	for _, n := range page.all(func(n *node) bool { return regexp.MustCompile(`\bk\d+\b`).MatchString(n.attr["class"]) }) {
+		class := regexp.MustCompile(`\bk\d+\b`).FindString(n.attr["class"])
+		if shown[class] == nil {
+			shown[class] = map[string]int{}
+		}
+		shown[class][n.name]++
+	}
+	for i, box := range boxes {
+		class := columnClass(i)
+		if rule := "body:has(#show-" + class + ":not(:checked)) ." + class + " { display: none }"; box.attr["id"] != "show-"+class || box.attr["checked"] == "" || !bytes.Contains(data, []byte(rule)) {
+			t.Errorf("the box %v has no rule %s", box.attr, rule)
+		}
+		for _, name := range []string{"li", "g", "tr", "th", "td"} {
+			if shown[class][name] == 0 {
+				t.Errorf("column %d hides no %s", i, name)
+			}
+		}
+	}
+	// A column's cells are those below its head.
+	for _, table := range page.all(named("table")) {
+		rows := table.all(named("tr"))
+		for _, row := range rows[1:] {
+			if table.attr["class"] == "means" || len(row.children) < 2 || row.children[1].name != "td" {
+				continue
+			}
+			var want []string
+			for _, head := range rows[0].children[1:] {
+				n, err := strconv.Atoi(head.attr["colspan"])
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, slices.Repeat([]string{head.attr["class"]}, n)...)
+			}
+			for i, cell := range row.children[1:] {
+				if !cell.has(want[i]) {
+					t.Errorf("cell %d of %q is %q, want %s", i, row.text, cell.attr["class"], want[i])
+				}
+			}
+		}
+	}
+	if one := parse(t, pageOf(t, compared(t, sampleReports()[2]))); len(one.all(named("input"))) != 0 {
+		t.Error("a single column has a filter")
+	}
+}
+
+// Where most figures are noisy the tiles say so.
+func TestPageWarnsOfNoise(t *testing.T) {
+	warning := "Do not rely on these figures"
+	if page := parse(t, samplePage(t)); strings.Contains(page.text, warning) {
+		t.Errorf("a quiet machine: %s", warning)
+	}
+	noisy := sampleReports()[0]
+	for _, b := range noisy.Benchmarks {
+		for i := range b.Samples {
+			b.Samples[i] *= 1 + 0.3*float64(i%3)
+		}
+	}
+	page := parse(t, pageOf(t, compared(t, noisy)))
+	if !strings.Contains(page.text, warning) || !regexp.MustCompile(`\d+ of the report's \d+ figures are noisy`).MatchString(page.text) {
+		t.Errorf("no warning %q", warning)
+	}
+	for _, tile := range page.all(func(n *node) bool { return n.has("tile") }) {
+		if !strings.Contains(tile.text, "noisy") && !strings.Contains(tile.text, "geometric mean") {
+			t.Errorf("the tile %q does not say that it is noisy", tile.text)
+		}
+	}
+}
+
+// Tables that are wider than a screen say that they scroll.
+func TestTableHint(t *testing.T) {
+	for want, tt := range map[string]table{
+		"":            {Heads: make([]string, 1), Columns: make([]int, 1)},
+		"hint phone":  {Heads: make([]string, 3), Columns: make([]int, 2)},
+		"hint tablet": {Heads: make([]string, 3), Columns: make([]int, 3)},
+		"hint":        {Heads: make([]string, 3), Columns: make([]int, 5)},
+	} {
+		if got := tt.Hint(); got != want {
+			t.Errorf("%d heads of %d columns: %q, want %q", len(tt.Heads), len(tt.Columns), got, want)
+		}
+	}
+}

@@ -30,11 +30,6 @@ func (c *canvas) text(class, anchor string, x, y float64, s string) {
 	fmt.Fprintf(&c.body, `<text class="%s" text-anchor="%s" x="%.1f" y="%.1f">%s</text>`, class, anchor, x, y, html.EscapeString(s))
 }
 
-// turned is text that is turned by so many degrees around its beginning.
-func (c *canvas) turned(class string, x, y, degrees float64, s string) {
-	fmt.Fprintf(&c.body, `<text class="%s" transform="translate(%.1f %.1f) rotate(%.1f)">%s</text>`, class, x, y, degrees, html.EscapeString(s))
-}
-
 func (c *canvas) rect(class string, x, y, w, h float64) {
 	fmt.Fprintf(&c.body, `<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`, class, x, y, w, h)
 }
@@ -79,9 +74,9 @@ func (c *canvas) mark(shape int, class string, x, y, r float64) {
 	}
 }
 
-// group draws things that have a tip for a pointer to show.
-func (c *canvas) group(tip string, draw func()) {
-	fmt.Fprintf(&c.body, "<g><title>%s</title>", html.EscapeString(tip))
+// group draws things of a class with a tip for a pointer to show.
+func (c *canvas) group(class, tip string, draw func()) {
+	fmt.Fprintf(&c.body, `<g class="%s"><title>%s</title>`, class, html.EscapeString(tip))
 	draw()
 	c.body.WriteString("</g>")
 }
