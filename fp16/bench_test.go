@@ -19,6 +19,13 @@ func BenchmarkConvert(b *testing.B) {
 				fp16.Widen(wide, half)
 			}
 		})
+		table, bytes := new([256]fp16.Float16), make([]byte, n)
+		b.Run(fmt.Sprintf("n=%d/op=lookup", n), func(b *testing.B) {
+			b.SetBytes(int64(2 * n))
+			for b.Loop() {
+				fp16.Lookup(half, table, bytes)
+			}
+		})
 		b.Run(fmt.Sprintf("n=%d/op=narrow", n), func(b *testing.B) {
 			b.SetBytes(int64(2 * n))
 			for b.Loop() {

@@ -5,8 +5,8 @@ package fp16
 const (
 	// lanes is what the assembly converts at once; Go takes the rest.
 	lanes = 8
-	// chunk bounds one assembly call to some tens of microseconds, because
-	// the scheduler and the garbage collector cannot interrupt it.
+	// chunk bounds an assembly call to some tens of microseconds, because the scheduler
+	// and the garbage collector cannot interrupt it.
 	chunk = 1 << 16
 )
 
@@ -32,8 +32,8 @@ func narrow(dst []Float16, src []float32) {
 	narrowGo(dst, src)
 }
 
-// widenArgs are the arguments of widenVectors, which the assembly finds by the
-// offsets in go_asm.h, as those of narrowVectors.
+// widenArgs are the arguments of widenVectors. Assembly finds arguments by their offsets
+// in go_asm.h.
 type widenArgs struct {
 	dst *float32
 	src *Float16

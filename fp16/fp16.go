@@ -1,23 +1,21 @@
 // Package fp16 is the element type of halfgrad: IEEE 754 binary16 and its
 // conversions to and from float32, one value at a time and over slices.
 //
-// It does no arithmetic. Every product in halfgrad is taken in float32, where
-// the product of two fp16 values is exact (11+11 significand bits fit in 24),
-// so fp16 is a storage format and this package is the border to it.
+// It does no arithmetic. halfgrad computes every product in float32, where that of two
+// fp16 values is exact (11+11 significand bits fit in 24). fp16 is a storage format, and
+// this package converts to and from it.
 //
-// Conversions follow IEEE 754 in every corner: widening is exact, narrowing
-// rounds to nearest with ties to even, subnormals are kept on both sides,
-// values of magnitude 65520 and above become infinities, and NaNs stay NaNs
-// (made quiet, the top bits of their payload kept). They give the same bits on
-// every architecture; on amd64 with F16C and on arm64 slices are converted by
-// assembly.
+// Conversions follow IEEE 754 in every corner: widening is exact, narrowing rounds to
+// nearest with ties to even, subnormals are kept on both sides, values of magnitude 65520
+// and above become infinities, and NaNs stay NaNs (made quiet, the top bits of their
+// payload kept). They give the same bits on every architecture. Slices are converted by
+// assembly on arm64, and on amd64 with F16C.
 package fp16
 
 import "github.com/x448/float16"
 
-// Float16 is an IEEE 754 binary16 value. It is github.com/x448/float16's type
-// under another name, so values pass freely between the two packages, and
-// that package's methods (Float32, IsNaN, IsInf, Signbit, Bits, …) apply.
+// Float16 is an IEEE 754 binary16 value. It is an alias of github.com/x448/float16's
+// type, with its methods (Float32, IsNaN, IsInf, Signbit, Bits, …).
 type Float16 = float16.Float16
 
 // The limits of the format.
@@ -37,12 +35,11 @@ const (
 // FromFloat32 rounds x to the nearest fp16 value, ties to even.
 func FromFloat32(x float32) Float16 { return float16.Fromfloat32(x) }
 
-// IsFinite reports whether h is neither an infinity nor a NaN. It looks at the
-// exponent bits alone, as the overflow checks of mixed-precision training do.
+// IsFinite reports whether h is neither an infinity nor a NaN.
 func IsFinite(h Float16) bool { return h&exponentMask != exponentMask }
 
 // IsSubnormal reports whether h is nonzero and smaller in magnitude than
-// [SmallestNormal], that is, whether it has lost precision to underflow.
+// [SmallestNormal], so that it may have lost precision to underflow.
 func IsSubnormal(h Float16) bool { return h&exponentMask == 0 && h&absMask != 0 }
 
 // Widen converts src to float32, exactly:
@@ -69,8 +66,22 @@ func Narrow(dst []Float16, src []float32) {
 	narrow(dst, src)
 }
 
-// widenGo and narrowGo are the reference every assembly must match bit for bit,
-// and what runs where there is none.
+// Lookup replaces bytes by the values that a table has for them, such as the brightness
+// of pixels by standardised values:
+//
+//	for i, b := range src { dst[i] = table[b] }
+//
+// It panics if dst and src differ in length. They must not overlap, nor may dst and
+// table. On amd64 with AVX-512BW the table stays in registers.
+func Lookup(dst []Float16, table *[256]Float16, src []byte) {
+	if len(dst) != len(src) {
+		panic("fp16: Lookup: dst and src differ in length")
+	}
+	lookup(dst, table, src)
+}
+
+// widenGo, narrowGo and lookupGo run where there is no assembly, which must match them
+// bit for bit.
 
 func widenGo(dst []float32, src []Float16) {
 	for i, h := range src {
@@ -81,5 +92,12 @@ func widenGo(dst []float32, src []Float16) {
 func narrowGo(dst []Float16, src []float32) {
 	for i, x := range src {
 		dst[i] = float16.Fromfloat32(x)
+	}
+}
+
+func lookupGo(dst []Float16, table *[256]Float16, src []byte) {
+	dst = dst[:len(src)] // spares the loop a bounds check
+	for i, b := range src {
+		dst[i] = table[b]
 	}
 }

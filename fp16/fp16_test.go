@@ -189,10 +189,58 @@ func TestLongSlices(t *testing.T) {
 	}
 }
 
+// Every length around the vector width, at every offset within a vector, of all bytes and
+// a table of distinct values: exactly the elements are replaced.
+func TestLookup(t *testing.T) {
+	var table [256]fp16.Float16
+	for i := range table {
+		table[i] = fp16.Float16(i*251 + 7) // odd, so that no two are the same
+	}
+	const guard = 40
+	for offset := range 32 {
+		for _, n := range []int{0, 1, 2, 15, 16, 31, 32, 33, 63, 64, 65, 255, 256, 257, 784} {
+			src := make([]byte, offset+n)
+			for i := range src {
+				src[i] = byte(i*167 + offset)
+			}
+			dst := make([]fp16.Float16, guard+offset+n+guard)
+			for i := range dst {
+				dst[i] = 0x5555
+			}
+			at := guard + offset
+			fp16.Lookup(dst[at:at+n], &table, src[offset:])
+			for i, h := range dst {
+				want := fp16.Float16(0x5555)
+				if i >= at && i < at+n {
+					want = table[src[offset+i-at]]
+				}
+				if h != want {
+					t.Fatalf("offset=%d n=%d: element %d is %#04x, want %#04x", offset, n, i-at, uint16(h), uint16(want))
+				}
+			}
+		}
+	}
+	src := make([]byte, 1<<17+13) // more than one assembly call takes
+	for i := range src {
+		src[i] = byte(i % 251)
+	}
+	dst := make([]fp16.Float16, len(src))
+	fp16.Lookup(dst, &table, src)
+	for i, h := range dst {
+		if h != table[src[i]] {
+			t.Fatalf("element %d of %d is %#04x, want %#04x", i, len(src), uint16(h), uint16(table[src[i]]))
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { fp16.Lookup(dst, &table, src) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestLengthMismatchPanics(t *testing.T) {
 	for name, f := range map[string]func(){
 		"Widen":  func() { fp16.Widen(make([]float32, 3), make([]fp16.Float16, 4)) },
 		"Narrow": func() { fp16.Narrow(make([]fp16.Float16, 4), make([]float32, 3)) },
+		"Lookup": func() { fp16.Lookup(make([]fp16.Float16, 4), new([256]fp16.Float16), make([]byte, 3)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
