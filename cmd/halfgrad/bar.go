@@ -30,10 +30,10 @@ func (b *bar) step(e trainer.StepEvent) {
 			rate: func(perSecond float64) string { return fmt.Sprintf("%.0f images/s", perSecond) },
 		}
 	}
-	if b.loss == 0 {
-		b.loss = e.Loss
-	}
 	if e.Loss-e.Loss == 0 {
+		if b.loss == 0 {
+			b.loss = e.Loss
+		}
 		const memory = 0.95
 		b.loss = memory*b.loss + (1-memory)*e.Loss
 	}
