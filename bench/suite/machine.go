@@ -10,9 +10,9 @@ import (
 	"strings"
 
 	"github.com/klauspost/cpuid/v2"
-	"github.com/pbnjay/memory"
 
 	"github.com/halfgrad/halfgrad/bench/report"
+	"github.com/halfgrad/halfgrad/internal/memory"
 	"github.com/halfgrad/halfgrad/kernels"
 )
 
@@ -23,7 +23,7 @@ func ThisMachine() report.Machine {
 	m := report.Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH,
 		CPU: c.BrandName, Vendor: c.VendorString, Family: c.Family, Model: c.Model, Stepping: c.Stepping,
-		Cores: runtime.NumCPU(), Memory: memory.TotalMemory(), Hypervisor: c.HypervisorVendorString,
+		Cores: runtime.NumCPU(), Memory: memory.Total(), Hypervisor: c.HypervisorVendorString,
 		Caches:   report.Caches{L1D: max(c.Cache.L1D, 0), L2: max(c.Cache.L2, 0), L3: max(c.Cache.L3, 0)},
 		Features: c.FeatureSet(), Kernels: kernels.Supported(),
 	}

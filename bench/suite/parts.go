@@ -9,11 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pbnjay/memory"
-
 	"github.com/halfgrad/halfgrad/bench"
 	"github.com/halfgrad/halfgrad/bench/report"
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/memory"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
 	"github.com/halfgrad/halfgrad/trainer"
@@ -65,7 +64,7 @@ const pad = 80
 
 func (s *session) memory(engines []*kernels.Engine, peaks []bench.Peak) error {
 	most := int64(mostMemory)
-	if total := memory.TotalMemory(); total > 0 {
+	if total := memory.Total(); total > 0 {
 		most = int64(min(total/4, mostMemory))
 	}
 	var arena []float32 // of all of them: made when the first needs it
