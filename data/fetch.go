@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2/maybe"
+	"github.com/halfgrad/halfgrad/internal/files"
 )
 
 // EnvCache is the environment variable that names the cache folder where
@@ -387,7 +387,7 @@ func (src Source) store(dir string, f mnistFile, b []byte) {
 	}
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		err = maybe.WriteFile(filepath.Join(dir, f.name), b, 0o644)
+		err = files.WriteFile(filepath.Join(dir, f.name), b)
 	}
 	if err != nil {
 		src.report(Progress{File: f.name, Stage: "could not be kept in the cache: " + err.Error(), Done: f.size, Total: f.size})

@@ -8,9 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
-	"github.com/google/renameio/v2/maybe"
+	"github.com/halfgrad/halfgrad/internal/files"
 )
 
 // What is wrong with a file: an [*Error] is one of them, by [errors.Is].
@@ -41,7 +40,7 @@ const maxSize = 128 << 20
 // Read reads and checks a report. The error is an [*Error] if the file is not a
 // report of this schema as it was written, and otherwise tells why it cannot be read.
 func Read(path string) (*Report, error) {
-	f, err := os.Open(path)
+	f, _, err := files.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
@@ -153,7 +152,7 @@ func (r *Report) Write(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := maybe.WriteFile(path, b, 0o644); err != nil {
+	if err := files.WriteFile(path, b); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil

@@ -8,10 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2/maybe"
-
 	"github.com/halfgrad/halfgrad/bench/compare"
 	"github.com/halfgrad/halfgrad/bench/report"
+	"github.com/halfgrad/halfgrad/internal/files"
 )
 
 type benchCompareCmd struct {
@@ -65,7 +64,7 @@ func (c *benchCompareCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		if err := maybe.WriteFile(c.HTML, page, 0o644); err != nil {
+		if err := files.WriteFile(c.HTML, page); err != nil {
 			return fmt.Errorf("bench compare: %w", err)
 		}
 	}
@@ -103,7 +102,7 @@ func (c *benchCompareCmd) fillMarkdown(e *env, inputs []compare.Input) error {
 		_, err = fmt.Fprintf(e.stdout, "%s has the report's figures\n", c.Markdown)
 		return err
 	}
-	if err := maybe.WriteFile(c.Markdown, filled, 0o644); err != nil {
+	if err := files.WriteFile(c.Markdown, filled); err != nil {
 		return fmt.Errorf("bench compare: %w", err)
 	}
 	_, err = fmt.Fprintf(e.stdout, "wrote %s\n", c.Markdown)
@@ -115,15 +114,12 @@ func (c *benchCompareCmd) checkHTML(inputs []compare.Input) error {
 	if c.HTML == "" {
 		return nil
 	}
-	if info, err := os.Stat(c.HTML); err == nil {
-		if info.IsDir() {
-			return usagef("--html %s: it is a folder: want a file", c.HTML)
-		}
-		for _, in := range inputs {
-			if other, err := os.Stat(in.Path); err == nil && os.SameFile(info, other) {
-				return usagef("--html %s: it is a report to compare: want another file", c.HTML)
-			}
-		}
+	var reports []namedPath
+	for _, in := range inputs {
+		reports = append(reports, namedPath{"a report", in.Path})
+	}
+	if err := checkFiles([]namedPath{{"--html", c.HTML}}, reports...); err != nil {
+		return err
 	}
 	if err := checkFolder(filepath.Dir(c.HTML)); err != nil {
 		return usagef("--html %s: %w", c.HTML, err)

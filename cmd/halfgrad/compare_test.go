@@ -114,8 +114,8 @@ func TestBenchCompareUsage(t *testing.T) {
 		{[]string{cut, good}, cut + ": the file is cut off"},
 		{[]string{good, newer}, newer + ": a benchmark report of another schema version: 2"},
 		{[]string{foreign}, foreign + ": not a halfgrad benchmark report"},
-		{[]string{good, "--html", dir}, "it is a folder"},
-		{[]string{good, "--html", good}, "it is a report to compare"},
+		{[]string{good, "--html", dir}, "is a folder: want a file"},
+		{[]string{good, "--html", good}, "a report and --html are both"},
 		{[]string{good, "--html", filepath.Join(good, "x.html")}, "not a directory"},
 	} {
 		r := command(t, append([]string{"bench", "compare"}, test.args...)...)

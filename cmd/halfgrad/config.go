@@ -125,8 +125,14 @@ const (
 
 // isConfig reports whether path is a file that writeConfig has written.
 func isConfig(path string) bool {
-	text, err := os.ReadFile(path)
-	return err == nil && bytes.HasPrefix(text, []byte(configMark))
+	f, _, err := files.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(configMark))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == configMark
 }
 
 // writeConfig writes the flags that repeat the run to a file in --out: all that decide

@@ -12,6 +12,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/runfolder"
+	"github.com/halfgrad/halfgrad/internal/files"
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
@@ -65,12 +67,12 @@ const earlierName = "earlier-%d"
 // where that lies there too, into a folder of their own in dir. It returns a line that
 // says so, or "" where there was no run.
 func keepEarlier(e *env, dir, extra string) (string, error) {
-	files, err := runFiles(dir)
-	if err != nil || len(files) == 0 {
+	names, err := runFiles(dir)
+	if err != nil || len(names) == 0 {
 		return "", err
 	}
 	if info, err := os.Stat(extra); err == nil && info.Mode().IsRegular() && filepath.Clean(filepath.Dir(extra)) == filepath.Clean(dir) {
-		files = append(files, filepath.Base(extra))
+		names = append(names, filepath.Base(extra))
 	}
 	var to string
 	for n := 1; ; n++ {
@@ -82,7 +84,7 @@ func keepEarlier(e *env, dir, extra string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range files {
+	for _, name := range names {
 		if err := os.Rename(filepath.Join(dir, name), filepath.Join(to, name)); err != nil {
 			return "", err
 		}
@@ -98,12 +100,9 @@ func runFiles(dir string) (names []string, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		var epoch int
-		name := e.Name()
-		_, err := fmt.Sscanf(name, epochName, &epoch)
-		ofEpoch := err == nil && fmt.Sprintf(epochName, epoch) == name
-		if e.Type().IsRegular() && (name == checkpointName || name == bestName || ofEpoch || isExport(filepath.Join(dir, name)) || name == configName && isConfig(filepath.Join(dir, name))) {
-			names = append(names, name)
+		path := filepath.Join(dir, e.Name())
+		if runfolder.IsCheckpoint(path) || isExport(path) || e.Name() == configName && isConfig(path) {
+			names = append(names, e.Name())
 		}
 	}
 	return names, nil
@@ -116,7 +115,7 @@ func isExport(path string) bool {
 	if name != "model.onnx" && name != "model.safetensors" {
 		return false
 	}
-	f, err := os.Open(path)
+	f, _, err := files.Open(path)
 	if err != nil {
 		return false
 	}

@@ -67,7 +67,8 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 			return usagef("%s %w", f.flag, err)
 		}
 	}
-	if err := checkDistinct(namedPath{"--confusion", c.Confusion}, namedPath{"--mistakes", c.Mistakes}); err != nil {
+	figures := []namedPath{{"--confusion", c.Confusion}, {"--mistakes", c.Mistakes}}
+	if err := checkFiles(figures, namedPath{"--checkpoint", checkpointPath(c.Checkpoint)}); err != nil {
 		return err
 	}
 	if c.Worst < 1 || c.Worst > maxWorst {

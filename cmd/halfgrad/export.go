@@ -7,10 +7,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2/maybe"
-
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/interchange"
+	"github.com/halfgrad/halfgrad/internal/files"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -44,11 +43,11 @@ func (c *exportCmd) Run(e *env) error {
 	if out == "" {
 		out = filepath.Join(filepath.Dir(path), "model."+c.Format)
 	}
-	if there, err := checkpoint.Read(out); err == nil && there.Metadata[settingsKey] != "" {
+	if there, err := checkpoint.ReadHeader(out); err == nil && there.Metadata[settingsKey] != "" {
 		return usagef("--out %s is a checkpoint of halfgrad: want another file", out)
 	}
-	if i, err := os.Stat(out); err == nil && i.IsDir() {
-		return usagef("--out %s is a folder: want a file", out)
+	if err := checkFiles([]namedPath{{"--out", out}}, namedPath{"--checkpoint", path}); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return usageError{fmt.Errorf("--out: %w", err)}
@@ -71,7 +70,7 @@ func export(path, format string, model *nn.Sequential, dtype tensor.DType, s set
 		if err != nil {
 			return usageError{err}
 		}
-		return maybe.WriteFile(path, b, 0o644)
+		return files.WriteFile(path, b)
 	}
 	f, err := interchange.StateDict(model, dtype)
 	if err != nil {

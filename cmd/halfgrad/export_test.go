@@ -162,8 +162,8 @@ func TestBadExport(t *testing.T) {
 			flags      []string
 			want       []string
 		}{
-			{filepath.Join(out, "none"), nil, []string{"none", "no such file"}},
-			{t.TempDir(), nil, []string{checkpointName, "no such file"}},
+			{filepath.Join(out, "none"), nil, []string{"none", "there is no checkpoint"}},
+			{t.TempDir(), nil, []string{checkpointName, "there is no checkpoint"}},
 			{out, []string{"--format", "gguf"}, []string{"--format gguf", "safetensors or onnx"}},
 			{out, []string{"--dtype", "bf16"}, []string{"--dtype bf16", "fp16 or fp32"}},
 			{out, []string{"--out", out}, []string{"--out " + out, "want a file"}},

@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/runfolder"
 	"github.com/halfgrad/halfgrad/interchange"
 	"github.com/halfgrad/halfgrad/nn"
 )
@@ -63,9 +64,14 @@ func (c *importCmd) Run(e *env) error {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return usageError{fmt.Errorf("--out: %w", err)}
 	}
-	if err := os.MkdirAll(c.Out, 0o755); err != nil {
+	if err := checkFiles([]namedPath{{"--out", path}}, namedPath{"the file to import", c.File}); err != nil {
+		return err
+	}
+	folder, err := runfolder.Open(c.Out)
+	if err != nil {
 		return usageError{fmt.Errorf("--out: %w", err)}
 	}
+	defer folder.Close()
 	f := &checkpoint.File{Metadata: map[string]string{}}
 	for _, p := range model.Params() {
 		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Values: p.Master})

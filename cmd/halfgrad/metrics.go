@@ -8,8 +8,7 @@ import (
 	"math"
 	"os"
 
-	"github.com/google/renameio/v2/maybe"
-
+	"github.com/halfgrad/halfgrad/internal/files"
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
@@ -159,7 +158,7 @@ func rewindMetrics(path string, p trainer.Progress) error {
 	if len(kept) == len(text) {
 		return nil
 	}
-	return maybe.WriteFile(path, kept, 0o644)
+	return files.WriteFile(path, kept)
 }
 
 // add writes an event as a line at once. An error is kept for close.

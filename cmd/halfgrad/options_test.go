@@ -31,18 +31,23 @@ func TestKeptCheckpoints(t *testing.T) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	half := filepath.Join(out, ".checkpoint.safetensors123456") // of a run that was killed
-	mine := filepath.Join(out, "epoch-mine.safetensors")
-	stale := filepath.Join(out, "epoch-0099.safetensors")
-	for _, path := range []string{half, mine, stale} {
-		if err := os.WriteFile(path, nil, 0o644); err != nil {
+	// Files of others, whatever their names, stay.
+	theirs := []string{".checkpoint.safetensors123456", ".halfgrad-notes", "epoch-0099.safetensors", "epoch-1.safetensors", "epoch-mine.safetensors"}
+	for _, name := range theirs {
+		if err := os.WriteFile(filepath.Join(out, name), []byte("mine"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	succeed(t, args...)
-	want := []string{"best.safetensors", "checkpoint.safetensors", "earlier-1", "epoch-0004.safetensors", "epoch-0005.safetensors", "epoch-mine.safetensors", "run.toml"}
+	want := append([]string{"best.safetensors", "checkpoint.safetensors", "epoch-0004.safetensors", "epoch-0005.safetensors", "run.toml"}, theirs...)
+	slices.Sort(want)
 	if got := filesIn(t, out); !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
+	}
+	for _, name := range theirs {
+		if read(t, filepath.Join(out, name)) != "mine" {
+			t.Errorf("%s has changed", name)
+		}
 	}
 	// Each can be evaluated, the last and that of the last epoch being the same.
 	var hashes []string

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/runfolder"
 )
 
 // namedPath is a path that a flag gave.
@@ -45,7 +47,14 @@ func (c *trainCmd) checkOutputs() error {
 	if err := checkDistinct(namedPath{"--metrics", c.Metrics}, namedPath{"--tensorboard", c.Tensorboard}); err != nil {
 		return err
 	}
-	for _, of := range []namedPath{out(checkpointName), out(bestName), out(configName), {"--config", string(c.Config)}} {
+	inputs := []namedPath{out(checkpointName), out(bestName), out(configName), {"--config", string(c.Config)}}
+	if c.Init != "" {
+		inputs = append(inputs, namedPath{"--init", checkpointPath(c.Init)})
+	}
+	if name := filepath.Base(c.Metrics); runfolder.Reserved(name) {
+		inputs = append(inputs, out(name))
+	}
+	for _, of := range inputs {
 		if err := checkDistinct(of, namedPath{"--metrics", c.Metrics}); err != nil {
 			return err
 		}

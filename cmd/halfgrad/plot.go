@@ -26,6 +26,13 @@ func (c *plotCmd) Run(e *env) error {
 	if err := figure.CheckPath(c.Out); err != nil {
 		return usagef("--out %w", err)
 	}
+	var inputs []namedPath
+	for _, path := range c.Runs {
+		inputs = append(inputs, namedPath{"a run", path})
+	}
+	if err := checkFiles([]namedPath{{"--out", c.Out}}, inputs...); err != nil {
+		return err
+	}
 	axis := figure.Epochs
 	if c.X == figure.Steps.String() {
 		axis = figure.Steps

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/runfolder"
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
@@ -47,10 +48,10 @@ type trainCmd struct {
 	InjectOverflow steps `group:"Testing" help:"Make the gradients of these steps infinite, counted from 0, such as 100, 100-102 or 100-." placeholder:"STEPS"`
 }
 
-// The files in --out.
+// The files in --out, besides those of epochs.
 const (
-	checkpointName = "checkpoint.safetensors"
-	bestName       = "best.safetensors"
+	checkpointName = runfolder.Checkpoint
+	bestName       = runfolder.Best
 )
 
 // session is a run of the train command under way.
@@ -69,15 +70,17 @@ type session struct {
 	metrics *metricsFile
 	board   *board
 	bar     *bar
+	folder  *runfolder.Folder
 	stale   bool   // whether files of an earlier run may be in --out
 	kept    string // what became of an earlier run in --out, for people
 }
 
-func (c *trainCmd) Run(ctx context.Context, e *env) error {
+func (c *trainCmd) Run(ctx context.Context, e *env) (err error) {
 	if err := c.chooseResume(); err != nil {
 		return err
 	}
 	s := &session{trainCmd: c, env: e, stale: c.Overwrite}
+	defer func() { err = errors.Join(err, s.leave()) }()
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
@@ -136,8 +139,15 @@ func (s *session) prepare(ctx context.Context) (err error) {
 	if s.engine, err = newEngine(s.Kernel, s.Threads); err != nil {
 		return err
 	}
-	if err := checkFolder(s.Out); err != nil {
-		return usageError{fmt.Errorf("--out: %w", err)}
+	if !s.Resume { // else continued has entered it
+		if err := s.enter(); err != nil {
+			return usageError{err}
+		}
+	}
+	if s.Keep > 0 {
+		if err := s.folder.CheckEpochs(s.Epochs); err != nil {
+			return usageError{fmt.Errorf("--out: %w", err)}
+		}
 	}
 	if s.Resume {
 		s.images, s.Origin, err = s.loadFor(ctx, s.env, filepath.Join(s.Out, checkpointName), s.settings, bothParts, false)
@@ -202,10 +212,13 @@ func (s *session) continued() (*checkpoint.File, error) {
 		}
 	}
 	path := filepath.Join(s.Out, checkpointName)
-	f, err := checkpoint.Read(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("--resume: there is no checkpoint %s: want the folder of an earlier run as --out", path)
 	}
+	if err := s.enter(); err != nil { // first: another run may be writing it
+		return nil, err
+	}
+	f, err := checkpoint.Read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -239,27 +252,6 @@ func (s *session) continued() (*checkpoint.File, error) {
 	}
 	s.settings = asked
 	return f, asked.check()
-}
-
-// checkFolder makes the folder dir and sees whether files can be made in it,
-// lest that be found out after an hour. It removes the halves of files that a run
-// left which was killed while it wrote them.
-func checkFolder(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	probe, err := os.CreateTemp(dir, ".halfgrad-*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(probe.Close(), os.Remove(probe.Name()))
-	for _, pattern := range []string{".halfgrad-*", ".*.safetensors[0-9]*"} {
-		halves, _ := filepath.Glob(filepath.Join(dir, pattern))
-		for _, path := range halves {
-			err = errors.Join(err, os.Remove(path))
-		}
-	}
-	return err
 }
 
 // fitToData completes the settings by what the images tell, or checks that the
@@ -506,10 +498,11 @@ func (s *session) epochDone(ctx context.Context, e trainer.EpochEvent) error {
 		}
 	}
 	if s.Keep > 0 {
-		if err := s.save(fmt.Sprintf(epochName, e.Epoch)); err != nil {
+		if err := s.save(runfolder.Epoch(e.Epoch)); err != nil {
 			return err
 		}
-		if err := s.prune(e.Epoch); err != nil {
+		// Those after this one are of an earlier run.
+		if err := s.folder.Prune(e.Epoch-s.Keep+1, e.Epoch); err != nil {
 			return err
 		}
 	}
@@ -528,30 +521,6 @@ func (s *session) statistics() error {
 	return nil
 }
 
-// epochName is the name of the checkpoint of an epoch.
-const epochName = "epoch-%04d.safetensors"
-
-// prune removes the checkpoints of epochs before the last so many, and after the one
-// that was just done.
-func (s *session) prune(epoch int) error {
-	files, err := filepath.Glob(filepath.Join(s.Out, "epoch-*.safetensors"))
-	if err != nil {
-		return err
-	}
-	for _, path := range files {
-		var n int
-		if _, err := fmt.Sscanf(filepath.Base(path), epochName, &n); err != nil || fmt.Sprintf(epochName, n) != filepath.Base(path) {
-			continue // somebody else's
-		}
-		if n <= epoch-s.Keep || n > epoch {
-			if err := os.Remove(path); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // save writes a checkpoint. With the first one of a new run, the best one of an earlier
 // run is gone, too; those of its epochs go where this one keeps some.
 func (s *session) save(name string) error {
@@ -563,12 +532,12 @@ func (s *session) save(name string) error {
 		return err
 	}
 	if s.stale && name != bestName {
-		if err := os.Remove(filepath.Join(s.Out, bestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.folder.Remove(bestName); err != nil {
 			return err
 		}
 	}
 	s.stale = false
-	return checkpoint.Write(filepath.Join(s.Out, name), f)
+	return checkpoint.Write(s.folder.Path(name), f)
 }
 
 // interrupted saves what there is after Ctrl-C and says how to go on.

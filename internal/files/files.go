@@ -23,7 +23,7 @@ type KindError struct {
 }
 
 func (e *KindError) Error() string {
-	kind := "no regular file"
+	kind := "of an unknown kind"
 	switch {
 	case e.Mode.IsDir():
 		kind = "a folder"
@@ -34,7 +34,7 @@ func (e *KindError) Error() string {
 	case e.Mode&fs.ModeDevice != 0:
 		kind = "a device"
 	}
-	return fmt.Sprintf("%s is %s: want a regular file", e.Path, kind)
+	return fmt.Sprintf("%s is %s: want a file", e.Path, kind)
 }
 
 // Open opens a regular file for reading and returns its size. A device or a pipe is a

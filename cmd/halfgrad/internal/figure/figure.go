@@ -18,7 +18,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/google/renameio/v2/maybe"
 	stdfont "golang.org/x/image/font"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
@@ -30,6 +29,8 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgpdf"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/halfgrad/halfgrad/internal/files"
 )
 
 // Figure is a drawing that can be written in any of the formats.
@@ -121,7 +122,7 @@ func (f *Figure) Save(path string) error {
 	if err := f.Write(&b, path); err != nil {
 		return err
 	}
-	return maybe.WriteFile(path, b.Bytes(), 0o644)
+	return files.WriteFile(path, b.Bytes())
 }
 
 // MaxRuns is how many runs a figure tells apart by their colours.
