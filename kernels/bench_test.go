@@ -30,9 +30,8 @@ func BenchmarkGemm(b *testing.B) {
 	}
 }
 
-// BenchmarkNarrow is how it was decided which products are turned: those for which
-// n columns then take less time than so many as fill the vectors, 16, 32 or 48,
-// which are never turned.
+// BenchmarkNarrow is the measurement behind turns: a product is turned if n columns then
+// take less time than the next multiple of 16 or 32, which is never turned.
 //
 //	go test ./kernels -run '^$' -bench Narrow -count 5
 func BenchmarkNarrow(b *testing.B) {
@@ -51,8 +50,8 @@ func BenchmarkNarrow(b *testing.B) {
 	}
 }
 
-// BenchmarkBlocking is how the constants of blockingFor were chosen: each block
-// size on its own, the others as derived. Run it several times, by turns:
+// BenchmarkBlocking is the measurement behind blockingFor. It varies one block size at a
+// time. Run it several times:
 //
 //	go test ./kernels -run '^$' -bench Blocking -count 10
 func BenchmarkBlocking(b *testing.B) {

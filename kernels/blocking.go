@@ -10,11 +10,10 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Blocking holds the block sizes of a matrix product: a thread computes blocks
-// of MC×NC elements of C at a time, KC steps at a time, or of all rows where
-// there are no more steps. With fewer steps NC is larger: KC×NC elements are a
-// block of B. Where B has to be packed beforehand, as many columns are at once as
-// make at most B elements.
+// Blocking holds the block sizes of a matrix product, in elements. A thread computes
+// blocks of C of MC rows and NC columns, KC steps at a time; with at most KC steps in all,
+// a block may have all rows. With fewer than KC steps NC grows, so that a block of B keeps
+// KC×NC elements. A B that is packed beforehand is packed at most B elements at a time.
 type Blocking struct{ MC, KC, NC, B int }
 
 // check returns an error for sizes that are negative, or so large that a product of two
@@ -27,7 +26,7 @@ func (b Blocking) check() error {
 	return nil
 }
 
-// or returns b with its zero fields taken from d.
+// or returns b with its zero fields replaced by those of d.
 func (b Blocking) or(d Blocking) Blocking {
 	return Blocking{MC: cmp.Or(b.MC, d.MC), KC: cmp.Or(b.KC, d.KC), NC: cmp.Or(b.NC, d.NC), B: cmp.Or(b.B, d.B)}
 }
@@ -39,9 +38,8 @@ type Caches struct {
 	L3  int `json:"l3"`
 }
 
-// MachineCaches returns the cache sizes as the processor reports them. Where
-// it reports none, or nonsense, they are taken to be 32 KiB, 512 KiB and 4 MiB:
-// what the smaller ones of today's cores have.
+// MachineCaches returns the cache sizes that the processor reports. A missing or
+// implausible size is replaced by 32 KiB, 512 KiB or 4 MiB, those of today's smaller cores.
 func MachineCaches() Caches {
 	orDefault := func(reported, least, size int) int {
 		if reported < least {
@@ -63,18 +61,17 @@ func MachineCaches() Caches {
 //   - a strip of A, 12×KC, fills three quarters of the L1 cache, and is at most
 //     512 steps deep;
 //   - a block of B, KC×NC, fills half of the L2 cache, and so do the sums of a
-//     block of C, MC×NC, where there are several blocks over k: of neither is all
-//     needed at once;
-//   - the packed B, where it is packed beforehand, is twice as large as the L2
-//     cache: packed soon before use it has not gone far.
+//     block of C, MC×NC, if there are several blocks over k: neither is needed as a
+//     whole at any one time;
+//   - a B that is packed beforehand is packed in parts twice as large as the L2 cache,
+//     which are used before they have left the L3 cache.
 //
-// BenchmarkBlocking is the measurement behind these numbers. On a Zen 4, with
-// 1 MiB of L2, all between KC 256 and 512 and MC 240 and 480 is within its noise
-// of 2 % from 1024×1024×1024 on; a shallower block loses where k is little more
-// than it (128×256×784 is at 0.95 of the peak with 256, at 0.96 with 512), a third
-// of the L2 cache for B 2 % on large products, and rows too few to share the work
-// of widening B, 120, up to 8 %. A packed B of half of the L3 cache instead of 2 MiB
-// loses 2 % on 2048×2048×2048.
+// BenchmarkBlocking is the measurement behind these numbers. On a Zen 4 with 1 MiB of
+// L2, from 1024×1024×1024 on, KC from 256 to 512 and MC from 240 to 480 differ by no more
+// than the noise of 2 %. A KC slightly smaller than k loses 1 % (128×256×784 is at 0.95 of
+// the peak with 256, at 0.96 with 512), a third of the L2 cache for B 2 % on large
+// products, MC = 120, whose rows are too few to share the work of widening B, up to 8 %,
+// and packing half of the L3 cache instead of 2 MiB 2 % on 2048×2048×2048.
 func blockingFor(k micro.Kernel, c Caches) Blocking {
 	size := k.Panels.Size()
 	kc := min(roundDown(c.L1D*3/4/(12*size), 8), 512)
@@ -87,8 +84,8 @@ func blockingFor(k micro.Kernel, c Caches) Blocking {
 	}
 }
 
-// split cuts n into the fewest parts of at most most elements each, as equal
-// as multiples of unit allow, and returns the size of all but the last.
+// split divides n into the fewest parts of at most most elements, as equal as multiples
+// of unit allow, and returns the size of all parts but the last.
 func split(n, most, unit int) int {
 	return roundUp(ceilDiv(n, ceilDiv(n, most)), unit)
 }

@@ -15,15 +15,15 @@ type (
 	Adam = micro.Adam
 )
 
-// MostElements is the most elements that an operation of a tier takes at once.
+// MostElements is the most elements of a call of a tier's operation.
 const MostElements = micro.MostElements
 
-// serialElements is the number of elements below which the caller alone does an
-// elementwise operation: about a microsecond's work, as of a product.
+// serialElements is the number of elements below which the caller does an elementwise
+// operation alone: about a microsecond's work, as for products.
 const serialElements = 1 << 14
 
-// Elementwise returns the tier's elementwise operations, for one who has threads
-// already, such as a [Consumer]. Each is given no more than [MostElements].
+// Elementwise returns the tier's elementwise operations, for callers with threads of their
+// own, such as a [Consumer]. A call takes at most [MostElements] elements.
 func (e *Engine) Elementwise() *micro.Elementwise { return &e.elementwise }
 
 // Finite returns whether x[i]·factor is finite for all i.
@@ -45,9 +45,9 @@ func (e *Engine) Finite(x []float32, factor float32) bool {
 //
 //	if mask[i] <= 0 { dst[i] = +0 } else { dst[i] = src[i] }
 //
-// With src as the mask it is the rectifier; with the rectifier's output as the
-// mask, its gradient. All three have the same type and number of elements; dst
-// may be one of the others. It panics if they do not fit.
+// With src as the mask it is the rectifier; with the rectifier's output as the mask it is
+// the gradient. dst may be src or mask. It panics unless all three have the same type and
+// number of elements.
 func (e *Engine) Rectify(dst, src, mask *tensor.Tensor) {
 	if dst.DType() != src.DType() || dst.DType() != mask.DType() || dst.Len() != src.Len() || dst.Len() != mask.Len() {
 		panic(fmt.Sprintf("kernels: Rectify: dst is %v %v, src %v %v and mask %v %v: want one type and length",
@@ -68,22 +68,22 @@ func (e *Engine) Rectify(dst, src, mask *tensor.Tensor) {
 	e.done(p)
 }
 
-// AddRows adds the rows of m, which is not transposed, to sums, of length
-// m.Cols, one after the other:
+// AddRows adds the rows of m to sums, one after the other:
 //
 //	for i := range m.Rows { for j := range m.Cols { sums[j] += m(i, j) } }
 //
-// It panics if m is not what it says, or sums is of another length.
+// It panics if m is inconsistent (see [tensor.Matrix.Check]) or transposed, or if sums has
+// another length than m.Cols.
 func (e *Engine) AddRows(sums []float32, m tensor.Matrix) {
 	if err := m.Check("m"); err != nil {
 		panic("kernels: AddRows: " + err.Error())
 	}
 	if m.Trans || len(sums) != m.Cols {
-		panic(fmt.Sprintf("kernels: AddRows: %d sums and a matrix of %d columns, transposed: %v: want as many, and false", len(sums), m.Cols, m.Trans))
+		panic(fmt.Sprintf("kernels: AddRows: %d sums and a matrix of %d columns, transposed: %v: want equal numbers, and false", len(sums), m.Cols, m.Trans))
 	}
 	p := e.passes.get()
 	p.w, p.matrix = sums, m
-	// Columns are what is split: the order of the rows is the order of the sums.
+	// Tasks split the columns: rows are added in their order.
 	const atOnce = 512
 	p.run(e, m.Cols, atOnce, m.Rows*m.Cols >= serialElements, func(p *pass, from, to int) {
 		rows := micro.MostElements / atOnce
@@ -94,9 +94,9 @@ func (e *Engine) AddRows(sums []float32, m tensor.Matrix) {
 	e.done(p)
 }
 
-// SGD takes a step of gradient descent with momentum, as [micro.Elementwise]
-// spells it out: w are the weights, v the velocities. half, where not nil, gets
-// the new weights, rounded. It panics unless all are of one length.
+// SGD takes a step of gradient descent with momentum, defined in [micro.Elementwise]. w are
+// the weights and v the velocities; half, if not nil, gets the new weights rounded to fp16.
+// It panics unless all have the same length.
 func (e *Engine) SGD(w, v, grad []float32, half []fp16.Float16, s SGD) {
 	if len(v) != len(w) || len(grad) != len(w) || half != nil && len(half) != len(w) {
 		panic("kernels: SGD: slices of different lengths")
@@ -109,9 +109,9 @@ func (e *Engine) SGD(w, v, grad []float32, half []fp16.Float16, s SGD) {
 	e.done(p)
 }
 
-// Adam takes a step of Adam or AdamW, as [micro.Elementwise] spells it out: w
-// are the weights, m and v the moments. half, where not nil, gets the new
-// weights, rounded. It panics unless all are of one length.
+// Adam takes a step of Adam or AdamW, defined in [micro.Elementwise]. w are the weights, m
+// and v the moments; half, if not nil, gets the new weights rounded to fp16. It panics
+// unless all have the same length.
 func (e *Engine) Adam(w, m, v, grad []float32, half []fp16.Float16, a Adam) {
 	if len(m) != len(w) || len(v) != len(w) || len(grad) != len(w) || half != nil && len(half) != len(w) {
 		panic("kernels: Adam: slices of different lengths")
@@ -170,12 +170,12 @@ func touch(rows [][]byte) (all byte) {
 	return all
 }
 
-// pass is an elementwise operation under way: its operands, of which each
-// operation has some, and how it is split.
+// pass is the state of an elementwise operation that its threads share: how it is split,
+// and the operands. Each operation uses some of the fields.
 type pass struct {
 	*micro.Elementwise
-	part     func(p *pass, from, to int) // does a part of the elements, or columns
-	n, share int                         // elements in all, and of a task
+	part     func(p *pass, from, to int) // works on elements, columns or blocks from…to-1
+	n, share int                         // their number in all, and in a task
 
 	w, m, v, grad      []float32
 	half, half2, half3 []fp16.Float16
@@ -199,13 +199,14 @@ func (p *pass) halves(from, to int) []fp16.Float16 {
 	return p.half[from:to]
 }
 
-// pass does an operation on n elements.
+// pass runs an operation on n elements.
 func (e *Engine) pass(p *pass, n int, part func(p *pass, from, to int)) {
 	p.run(e, n, micro.MostElements, n >= serialElements, part)
 }
 
-// run does an operation on n elements, or columns, at most so many at a time,
-// with helpers if that is worth it. What tasks share are whole cache lines.
+// run runs an operation on n elements, columns or blocks, at most most at a time, and with
+// helpers if it is worth it. Tasks take multiples of 64 if most allows, so that they write
+// to different cache lines.
 func (p *pass) run(e *Engine, n, most int, worth bool, part func(p *pass, from, to int)) {
 	if n == 0 {
 		return
@@ -217,7 +218,7 @@ func (p *pass) run(e *Engine, n, most int, worth bool, part func(p *pass, from, 
 	helpers.release()
 }
 
-// done gives p back, without anyone's memory.
+// done returns p to the pool, without references to the caller's memory.
 func (e *Engine) done(p *pass) {
 	p.w, p.m, p.v, p.grad, p.half, p.half2, p.half3, p.matrix = nil, nil, nil, nil, nil, nil, nil, tensor.Matrix{}
 	e.passes.put(p)

@@ -15,7 +15,7 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// lengths are below and above what one call, and one thread, is given.
+// lengths are below and above the most elements of a call and the limit for helpers.
 var lengths = []int{0, 1, 63, 1000, 20000, 100001}
 
 // forEngines runs f on engines of every tier at 1, 2 and 3 threads.
@@ -165,7 +165,7 @@ func TestSGDAndAdam(t *testing.T) {
 			compare(t, "Adam: m", gotM, m1)
 			compare(t, "Adam: v", gotV, v1)
 			checkHalves(t, half, w1)
-			e.Adam(gotW, gotM, gotV, grad, nil, adam) // nobody wants fp16
+			e.Adam(gotW, gotM, gotV, grad, nil, adam) // without fp16 weights
 		}
 	})
 }

@@ -9,56 +9,56 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// GemmArgs says what [Engine.Gemm] shall compute.
+// GemmArgs are the arguments of [Engine.Gemm].
 type GemmArgs struct {
-	// C (m×n) = A (m×k) · B (k×n). Any of them may be transposed. A and B are
-	// of one type, fp16 or fp32; C may be of either. C overlaps neither A nor B.
+	// C (m×n) = A (m×k) · B (k×n). Each may be transposed. A and B have the same type,
+	// fp16 or fp32; C may have either. C overlaps neither A nor B.
 	C, A, B tensor.Matrix
 
-	// Packed is B's place for a B that was packed before; B is not looked at
-	// then, and C may not be transposed.
+	// Packed, if not nil, is a packed copy of B (see [Pack]) and used instead of B. C must
+	// not be transposed then.
 	Packed *Packed
 
-	// Accumulate makes it C += A·B: the chain of additions of each element
-	// starts at C's value instead of zero.
+	// Accumulate computes C += A·B: the chain of additions of each element starts from C's
+	// value instead of zero.
 	Accumulate bool
 
-	// What follows is done to the sums before they are stored, in this order,
-	// each operation rounded to float32.
-	Scale float32   // a factor; 0 stands for 1
-	Bias  []float32 // n values, added to every row; nil for none
-	ReLU  bool      // x ≤ 0 becomes +0; a NaN stays
+	// The epilogue is applied to the sums before they are stored, in this order, each
+	// operation rounded to float32.
+	Scale float32   // a factor; 0 means 1
+	Bias  []float32 // n values, added to every row, or nil
+	ReLU  bool      // turns x ≤ 0 into +0; a NaN stays
 
-	// Check asks whether all of C, as stored, is finite.
+	// Check makes Gemm report whether all of C, as stored, is finite.
 	Check bool
 
-	// Consumer gets the sums instead of C, which has a shape but no elements then.
-	// There is nothing to accumulate, and none of what is done before sums are stored.
+	// Consumer, if not nil, gets the sums, which are not stored. C has only a shape then,
+	// not transposed, and Accumulate, the epilogue and Check are not set.
 	Consumer Consumer
 }
 
-// Consumer takes the elements of a product as they get ready, out of the cache.
+// Consumer receives a product in parts while they are still in the cache.
 type Consumer interface {
-	// Consume gets some rows and columns of the product, in fp32 and not transposed,
-	// whose first element is (i, j). Each element comes once, to whichever thread
-	// computed it. The memory is the engine's, and Consume may change it.
+	// Consume gets the part of the product whose first element is (i, j), in fp32 and not
+	// transposed. Each element comes once. Several threads call Consume at a time. The
+	// memory belongs to the engine; Consume may overwrite it, and does not keep it.
 	Consume(i, j int, sums tensor.Matrix)
 }
 
 // Gemm computes a matrix product. Element (i, j) of the result is
 //
-//	acc := float32(0)                      // or C[i,j], widened, to accumulate
+//	acc := float32(0)                      // or C[i,j], widened, with Accumulate
 //	for p := range k { acc = fma(A[i,p], B[p,j], acc) }
-//	acc = acc*Scale                        // and so on, where these are asked for
-//	acc = acc + Bias[j]
+//	acc = acc*Scale
+//	acc = acc + Bias[j]                    // with a Bias
 //	if ReLU && acc <= 0 { acc = 0 }
 //	C[i,j] = acc                           // rounded to nearest even if C is fp16
 //
-// in exactly this order on every tier, with any number of threads. The result
-// is false if Check is set and an element of C is an infinity or a NaN.
+// in exactly this order on every tier, with any number of threads. Gemm returns false if
+// Check is set and an element of C is an infinity or a NaN.
 //
-// It panics if the shapes do not fit each other or a matrix is not what it
-// says (see [tensor.Matrix.Check]): those are mistakes of the program.
+// It panics if the shapes do not fit each other or a matrix is inconsistent (see
+// [tensor.Matrix.Check]), which are mistakes of the program.
 func (e *Engine) Gemm(g GemmArgs) (finite bool) {
 	if err := g.check(); err != nil {
 		panic("kernels: Gemm: " + err.Error())
@@ -94,23 +94,25 @@ func (e *Engine) Gemm(g GemmArgs) (finite bool) {
 	return finite
 }
 
-// consumerCost is how many times larger than others a product has to be for helpers to
-// be worth it, if it has a consumer: where there are few steps, the consumer's memory
-// is what takes time, and then goes from core to core. (784×256×1 with an update of the
-// weights takes 72 µs on one core of a Zen 4, 108 µs on two; with 4 steps two are as
-// good as one, with 8 better.)
+// consumerCost is how many times more multiply-adds a product with a consumer needs before
+// helpers pay. With few steps the consumer's memory takes most of the time, and helpers
+// move it from core to core. (784×256×k with an update of the weights: at k = 1, one core
+// of a Zen 4 takes 72 µs and two take 108; at k = 4 they are equal, at k = 8 two win.)
 const consumerCost = 4
 
-// turns returns whether the transpose of a narrow C is computed instead. A kernel
-// broadcasts the elements of A, and those of B fill its vectors, so that it is
-// better for B to be the one that is wide, if more columns would be idle than it
-// costs to turn A into panels; a transposed A has not to be turned.
+// turns reports whether Gemm computes the transpose of C instead. Kernels broadcast
+// elements of A and fill vectors with those of B, so a narrow B leaves lanes idle.
+// Computing Cᵀ = Bᵀ·Aᵀ pays if more columns would be idle than transposing A costs. A
+// transposed A costs less, because its rows are already in the order that panels need.
 //
-// BenchmarkNarrow is the measurement: not turned, a C takes as long as one whose
-// columns fill the vectors. On a Zen 4, of m = 784 and k = 128, 12 columns take
-// 33 µs on AVX-512 and 16 take 37, 40 take 87 and 48 take 95; with a transposed A
-// 14 take 32 and 16 take 38. AVX2 takes longer to turn: 9 columns 51 µs, and 16
-// take 39; with a transposed A 12 take 39, and 14, which are not turned, 43.
+// The measurement is BenchmarkNarrow, m = 784 and k = 128 on a Zen 4. A narrow C that is
+// not turned takes as long as one whose columns fill the vectors:
+//
+//	columns                    avx512              avx2
+//	turned                     12: 33 µs, 40: 87   9: 51
+//	filling the vectors        16: 37 µs, 48: 95   16: 39
+//	turned, A transposed       14: 32 µs           12: 39
+//	not turned, A transposed   16: 38 µs           14: 43
 func (e *Engine) turns(g GemmArgs) bool {
 	kern := &e.plan(g.A.DType()).kernel
 	vector := min(kern.NR, 16) // the multiple of columns that a kernel computes
@@ -127,12 +129,12 @@ func (g *GemmArgs) check() error {
 	if g.Packed != nil {
 		b = g.Packed.shape()
 		if c.Trans {
-			return fmt.Errorf("matrix C is transposed and B is packed: want it as it is")
+			return fmt.Errorf("matrix C is transposed and B is packed: want a C that is not transposed")
 		}
 	}
 	if g.Consumer != nil {
 		if c.F16 != nil || c.F32 != nil || c.Trans || g.Accumulate || g.Scale != 0 || g.Bias != nil || g.ReLU || g.Check {
-			return fmt.Errorf("a consumer, and something that is to be done to C: want only its shape")
+			return fmt.Errorf("a consumer and a C with elements, transposed, or with Accumulate, an epilogue or Check: want only C's shape")
 		}
 		if c.Cols > 0 && c.Rows > math.MaxInt/2/c.Cols { // C has no elements to bound it
 			return fmt.Errorf("matrix C is %d×%d: more elements than an int can count", c.Rows, c.Cols)
@@ -162,14 +164,14 @@ func (g *GemmArgs) check() error {
 	return nil
 }
 
-// rowUnit is what the rows of a task are a multiple of: less than MR, so that
-// shares are even, and enough for a kernel to be fast with.
+// rowUnit divides the number of rows of a task. It is less than MR, so that shares are
+// even, and enough for a kernel to be fast.
 const rowUnit = 4
 
-// aliases reports whether the rows of m are a multiple of 4096 bytes apart, so that a
-// panel's rows share a few sets of the caches. Such a B is packed beforehand. (In fp16
-// on a Zen 4 that makes 2048×2048×2048 3 to 8 % faster, 4096×4096×512 8 %;
-// 1000×1000×1000, whose rows do not alias, gains nothing, 2000×2016×2000 loses 3 %.)
+// aliases reports whether the rows of m are a multiple of 4096 bytes apart, so that the
+// rows of a panel share few sets of the caches. Such a B is packed beforehand. (On a Zen 4
+// in fp16 that makes 2048×2048×2048 3 to 8 % faster and 4096×4096×512 8 %. Without
+// aliasing it gains nothing at 1000×1000×1000 and loses 3 % at 2000×2016×2000.)
 func aliases(m tensor.Matrix) bool {
 	return !m.Trans && m.Stride*m.DType().Size()%4096 == 0
 }
@@ -198,35 +200,33 @@ func (p *plan) readsInPlace(a tensor.Matrix, n int, aliased bool) bool {
 	return a.DType() == p.kernel.Panels && (a.Rows+n)*a.Cols <= below && (!aliased || a.Rows <= p.kernel.MR)
 }
 
-// mostCols is the most columns that a kernel is given at once, so that its time
-// is bounded where k is small.
+// mostCols is the most columns of a kernel's call, which bounds its time if k is small.
 const mostCols = 1 << 11
 
-// product is one call of Gemm under way: what its threads share. Products are
-// used again, with the memory they hold.
+// product is the state of a call of Gemm that its threads share. It is reused, with its
+// memory.
 type product struct {
-	GemmArgs // C is not transposed, unless it is turned
+	GemmArgs // C is not transposed, unless turned is set
 	n, k     int
-	turned   bool // C's transpose is computed; Bias has a value for each row then too
-	byRow    bool // Bias has a value for each row, not for each column
+	turned   bool // computes C's transpose, and Bias has a value for each row
+	byRow    bool // Bias has a value for each row: C was transposed
 
 	*plan
 	elementwise *micro.Elementwise
-	overflow    atomic.Bool // whether something that is not finite was stored, if Check asks
+	overflow    atomic.Bool // with Check, whether a stored value is not finite
 
 	kc      int
-	strip   int  // rows of A that are made ready at a time
-	inPlace bool // operands are read where they are, as far as possible
+	strip   int  // rows of A that are prepared at a time
+	inPlace bool // see readsInPlace
 
-	// The columns of B and C under way: cols of them from j0.
-	j0, cols int
-	a        micro.Operand // all of A, for a thin product that cannot use it as it is
-	b        micro.Operand // B's, in panels of NR columns and all of k, if they are packed beforehand
-	packed   bool          // whether they are
+	j0, cols int           // the current columns of B and C: cols of them from j0
+	a        micro.Operand // all of A, converted, for a thin product that needs it
+	packed   bool          // whether B is packed beforehand
+	b        micro.Operand // and its current columns then, in panels of NR columns and all of k
 
 	packCols     int // the columns of a task that packs B
 	mc, nc       int // the rows and columns of a task that computes C
-	columnBlocks int // such tasks across
+	columnBlocks int // the number of such tasks across
 }
 
 // multiply runs the loops around the kernel. No dimension of C is zero.
@@ -238,12 +238,12 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	p.inPlace = p.readsInPlace(p.A, n, aliased)
 	p.strip = stripRows(p.kernel.MR, p.kc, p.stripElements)
 	nc := min(max(p.blocking.NC*p.blocking.KC/p.kc, nr), n, mostCols)
-	// As many blocks of rows for each thread as for any other and, where there
-	// are too few rows for that, more blocks of columns.
+	// Each thread gets the same number of blocks of rows. With too few rows for that,
+	// there are more blocks of columns.
 	rowBlocks := 1
 	if k > p.kc {
 		mc := max(p.blocking.MC*p.blocking.NC/nc, p.kernel.MR)
-		rowBlocks = ceilDiv(m, mc+mc/4) // rather some more rows than a few in a block of their own
+		rowBlocks = ceilDiv(m, mc+mc/4) // a block may have a few more rows, rather than leave a small one
 	}
 	if m >= 2*p.kernel.MR*threads {
 		rowBlocks = roundUp(rowBlocks, threads)
@@ -271,7 +271,7 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	}
 }
 
-// grow makes n elements of the panels' type of memory, as the function grow does.
+// grow gives memory n elements of the panels' type, as the function grow does.
 func (p *product) grow(memory *micro.Operand, n int) {
 	if p.kernel.Panels == tensor.F16 {
 		memory.F16 = grow(memory.F16, n)
@@ -283,9 +283,9 @@ func (p *product) grow(memory *micro.Operand, n int) {
 // operand returns the elements of m.
 func operand(m tensor.Matrix) micro.Operand { return micro.Operand{F32: m.F32, F16: m.F16} }
 
-// stripRows returns how many rows of A, depth deep, make at most so many
-// elements, but a few tiles of small kernels at least: a multiple of MR that
-// divides aBand.
+// stripRows returns the number of rows of a strip of A that is depth columns deep: the
+// largest that has at most most elements, but no fewer rows than a few tiles. It is a
+// multiple of mr that divides aBand.
 func stripRows(mr, depth, most int) int {
 	const least = 12
 	rows := aBand
@@ -295,8 +295,8 @@ func stripRows(mr, depth, most int) int {
 	return rows
 }
 
-// packing is the job of packing B beforehand, which is done if it lies badly and
-// more than one task would have to: a task is a share of its columns.
+// packing is the job that packs B beforehand, in tasks of some columns each. It pays if B
+// is transposed or its rows alias, and several tasks would otherwise pack the same part.
 type packing product
 
 func (p *packing) do(task int, _ *workspace) {
@@ -304,7 +304,7 @@ func (p *packing) do(task int, _ *workspace) {
 	from := task * p.packCols
 	to := min(from+p.packCols, p.cols)
 	steps := max(packElements/(to-from), packSteps)
-	if p.B.Trans { // a panel has whole rows of what is stored
+	if p.B.Trans { // a panel's columns are stored rows
 		steps = p.kc
 	}
 	for q := 0; q < p.k; q += steps {
@@ -314,20 +314,19 @@ func (p *packing) do(task int, _ *workspace) {
 	}
 }
 
-// B is packed some rows at a time, across all panels of a task: they are read in
-// the order in which they lie. That is so many elements, but no fewer rows than
-// packSteps.
+// A task packs packElements elements at a time, but at least packSteps rows, across all of
+// its panels, so that it reads B in memory order.
 const (
 	packElements = 1 << 13
 	packSteps    = 16
 )
 
-// pack packs some rows of columns of B that make a panel, or less.
+// pack packs rows of B from (i, j) on, of at most a panel's columns.
 func (p *product) pack(dst micro.Operand, i, j, rows, cols int) {
 	p.kernel.Pack(dst, p.kernel.NR, p.blockB(i, j, rows, cols))
 }
 
-// blockB returns a part of B, of columns that lie together if B is packed.
+// blockB returns a block of B or Packed. With Packed, its columns lie in one panel.
 func (p *product) blockB(i, j, rows, cols int) tensor.Matrix {
 	if p.Packed != nil {
 		return p.Packed.block(i, j, rows, cols)
@@ -335,17 +334,17 @@ func (p *product) blockB(i, j, rows, cols int) tensor.Matrix {
 	return p.B.Block(i, j, rows, cols)
 }
 
-// computing is the job of computing C: a task is a block of it, and a chain of
-// products, each continuing the sums of the one before. Strip by strip, the
-// rows of A are made ready, which stay in the L1 cache meanwhile, and multiplied
-// by the block of B, which stays in the L2 cache for the strips to come.
+// computing is the job that computes C, a block a task. A task goes through k in steps of
+// KC, each of which continues the sums of the one before. For each step it prepares A
+// strip by strip, in the L1 cache, and multiplies the strip by the block of B, which stays
+// in the L2 cache for the following strips.
 type computing product
 
 func (p *computing) do(task int, own *workspace) {
 	i, j := task/p.columnBlocks*p.mc, task%p.columnBlocks*p.nc
 	rows, cols := min(p.mc, p.C.Rows-i), min(p.nc, p.cols-j)
 	stride := cols + rowPad
-	once := p.k <= p.kc // a strip's sums are complete after its first product
+	once := p.k <= p.kc // sums are complete after the first step
 	if once {
 		own.sums = grow(own.sums, p.strip*stride)
 	} else {
@@ -370,15 +369,15 @@ func (p *computing) do(task int, own *workspace) {
 	}
 }
 
-// strip is what a kernel is asked to do for a strip of A or some of its rows, and
-// for all columns of a task or some.
+// strip is a call of a kernel: for a strip of A or some of its rows, and for all columns
+// of a task or some.
 type strip struct {
 	micro.Call
 	i, j, k int  // the first row and column of C, and the first step
-	last    bool // whether the sums are complete then
+	last    bool // whether the sums are complete afterwards
 }
 
-// from returns s without its first rows and columns; B is not looked at.
+// from returns s without its first rows and columns. It leaves B alone.
 func (s *strip) from(rows, cols int) strip {
 	x := *s
 	x.i, x.Rows, x.A = s.i+rows, s.Rows-rows, s.A.From(rows*s.ARow)
@@ -386,17 +385,17 @@ func (s *strip) from(rows, cols int) strip {
 	return x
 }
 
-// aBand is how many rows of a transposed A lie side by side, those of several
-// strips, so that packing moves whole vectors. All MR divide it.
+// aBand is the number of rows of a transposed A that are packed side by side, so that
+// packing moves whole vectors. It is a multiple of every MR, and so has several strips.
 const aBand = 48
 
-// rowPad keeps the rows of a block from lying a multiple of 4096 bytes apart,
-// where they would share one set of the L1 cache.
+// rowPad is the number of unused elements between the rows of a block, which keep them
+// from being a multiple of 4096 bytes apart and sharing a set of the L1 cache.
 const rowPad = 16
 
-// ready makes row r and those after it of a block of A ready for x. A strip that
-// is not transposed stays as it is, row after row; of one that is, each step's
-// elements lie side by side, and several strips are made ready at once.
+// ready prepares the rows of a block of A from r on, and points x at them. An A that is
+// not transposed stays row after row. In a transposed one each step's elements are side by
+// side, and several strips are packed at once.
 func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 	if p.inPlace {
 		m := p.A.Block(i+r, k0, x.Rows, x.K)
@@ -422,8 +421,8 @@ func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 	x.A = own.a.From(r % band)
 }
 
-// multiplyStrip multiplies a strip of A by a block of B. The first strip of a task
-// finds B as it is and leaves it packed for the others.
+// multiplyStrip multiplies a strip of A by a block of B. The first strip of a task packs
+// the block for the others, unless B was packed beforehand or is read in place.
 func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 	nr := p.kernel.NR
 	if p.packed {
@@ -433,7 +432,7 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 	}
 	if first {
 		p.grow(&own.b, s.K*roundUp(s.Cols, nr))
-		if mr := p.kernel.MR; s.Rows > mr { // no more than these leave it packed
+		if mr := p.kernel.MR; s.Rows > mr { // the first rows pack B, in one pass over it
 			head := s
 			head.Rows = mr
 			p.multiplyStrip(head, true, own)
@@ -464,7 +463,7 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 			x = x.from(0, whole)
 			x.B = x.B.From(whole * x.K)
 		}
-		// The rest of the columns: a ragged panel, or all after the first strip.
+		// A ragged panel, or after the first strip all columns.
 		if first {
 			for q := 0; q < x.Cols; q += nr {
 				p.pack(x.B.From(q*x.K), x.k, x.j+q, x.K, min(nr, x.Cols-q))
@@ -474,7 +473,7 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 	}
 }
 
-// multiplyPanels multiplies by panels of B that are ready.
+// multiplyPanels multiplies by packed panels of B.
 func (p *product) multiplyPanels(s *strip, own *workspace) {
 	whole := roundDown(s.Cols, p.kernel.NR)
 	if !s.last || p.kernel.Finish == nil || p.C.F16 == nil || p.turned || whole == 0 || p.byRow && p.Bias != nil {
@@ -500,13 +499,12 @@ func (p *product) multiplyPanels(s *strip, own *workspace) {
 	}
 }
 
-// thinRows is the most rows of a product that reads B where it is: up to there
-// packing B does not pay.
+// thinRows is the most rows for which a product reads B in place, as packing does not pay.
 const thinRows = 8
 
-// thinSteps is how deep a part of B a thin product goes through at a time: with
-// the columns of a panel of a packed matrix it is half of a small L2 cache, so
-// that it is still there for the next few of its columns.
+// thinSteps is the number of rows of B that a thin product takes at a time. With the
+// columns of a panel of [Packed] they fill half of a small L2 cache, so that they are
+// still there for the panel's next columns.
 const thinSteps = 512
 
 // multiplyThin is multiply for at most thinRows rows and a B that is not
@@ -525,7 +523,7 @@ func (e *Engine) multiplyThin(p *product, helpers *crew) {
 	e.run(helpers, ceilDiv(p.n, packedCols), (*thin)(p))
 }
 
-// thin is the job of computing a thin C: a task is a few of its columns.
+// thin is the job that computes a thin C, in tasks of some columns each.
 type thin product
 
 func (p *thin) do(task int, own *workspace) {
@@ -544,10 +542,10 @@ func (p *thin) do(task int, own *workspace) {
 	(*product)(p).finish(&strip{Call: micro.Call{C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols}, j: j, last: true}, own)
 }
 
-// sums returns where the sums of a block of C are kept. That is C itself if it
-// can hold them, unless its rows are a multiple of 4096 bytes apart: those of a
-// tile would share few sets of the L1 cache, once for each block of k. Else it is
-// memory, with rows so far apart; the first time C's values go there.
+// sums returns the matrix for the sums of a block of C. That is C itself if it can hold
+// them, unless its rows are a multiple of 4096 bytes apart and there are several blocks
+// over k: the rows of a tile would share few sets of the L1 cache each time. Otherwise it
+// is memory, of the given stride, and C's values go there the first time.
 func (p *product) sums(c tensor.Matrix, memory []float32, stride int, first bool) tensor.Matrix {
 	if c.F32 != nil && !p.turned && (c.Stride%1024 != 0 || p.k <= p.kc) {
 		return c
@@ -561,7 +559,7 @@ func (p *product) sums(c tensor.Matrix, memory []float32, stride int, first bool
 	return sums
 }
 
-// finish makes some of C of its sums, if they are complete.
+// finish stores a part of C, or passes it to the consumer, if its sums are complete.
 func (p *product) finish(s *strip, own *workspace) {
 	if !s.last {
 		return
@@ -581,13 +579,13 @@ func (p *product) finish(s *strip, own *workspace) {
 		return
 	}
 	if c.F32 != nil && &c.F32[0] == &sums[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
-		return // nothing is left to do
+		return // the sums are C
 	}
 	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}
 	if p.Bias != nil && !p.byRow {
 		e.Bias = p.Bias[j : j+cols]
 	}
-	if p.Bias == nil && c.Stride == cols && stride == cols && rows*cols <= micro.MostElements { // it might as well be one row
+	if p.Bias == nil && c.Stride == cols && stride == cols && rows*cols <= micro.MostElements { // rows without gaps are one row
 		rows, cols = 1, rows*cols
 		c.Rows, c.Cols = rows, cols
 	}

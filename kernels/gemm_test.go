@@ -1,6 +1,7 @@
 package kernels_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -42,14 +43,14 @@ func engine(t testing.TB, cfg kernels.Config) *kernels.Engine {
 	return e
 }
 
-// problem is a product to be computed, with the operands' elements.
+// problem describes a product with random operands.
 type problem struct {
 	m, n, k                int
 	operands, result       tensor.DType
 	transA, transB, transC bool
 	accumulate             bool
-	packed                 bool // B is
-	consumed               bool // by a consumer
+	packed                 bool // B is a Packed
+	consumed               bool // C goes to a consumer
 	scale                  float32
 	bias, relu             bool
 	gap                    int // elements between the stored rows
@@ -117,7 +118,7 @@ func set(m tensor.Matrix, i, j int, v float32) {
 	}
 }
 
-// naive is the triple loop, and what comes after it step by step.
+// naive computes g by the triple loop, and the epilogue step by step.
 func naive(g kernels.GemmArgs) (finite bool) {
 	finite = true
 	for i := range g.C.Rows {
@@ -146,7 +147,7 @@ func naive(g kernels.GemmArgs) (finite bool) {
 	return finite
 }
 
-// elements returns all of m's memory, gaps included, widened.
+// elements returns all of m's memory in fp32, gaps included.
 func elements(m tensor.Matrix) []float32 {
 	if m.F16 == nil {
 		return m.F32
@@ -156,8 +157,8 @@ func elements(m tensor.Matrix) []float32 {
 	return wide
 }
 
-// check computes p on every engine and compares all memory of C with the
-// naive loop's, so that an element written between the rows shows too.
+// check computes p on every engine and compares all memory of C with the naive loop's, the
+// gaps between rows included.
 func check(t *testing.T, engines []*kernels.Engine, p problem) {
 	t.Helper()
 	g := p.args()
@@ -189,7 +190,7 @@ func check(t *testing.T, engines []*kernels.Engine, p problem) {
 	}
 }
 
-// copier is a consumer that makes the product all the same.
+// copier is a consumer that copies the product to c.
 type copier struct {
 	c        tensor.Matrix
 	elements atomic.Int64
@@ -224,8 +225,8 @@ func TestGemmConsumer(t *testing.T) {
 	}
 }
 
-// engines returns engines of every supported tier at 1, 2 and 3 threads, with
-// the default block sizes and with ones so small that every loop turns often.
+// engines returns engines of every supported tier at 1, 2 and 3 threads, with the default
+// block sizes and with sizes so small that every loop has many iterations.
 func engines(t testing.TB) []*kernels.Engine {
 	var all []*kernels.Engine
 	for _, tier := range kernels.Supported() {
@@ -279,8 +280,8 @@ func randomProblem(rng *rand.Rand, most int) problem {
 	}
 }
 
-// The products of a training step of 784-256-10 and others too large for one
-// block, so that the default block sizes and the sharing of work show.
+// The products of a training step of 784-256-10, and others of several blocks, with the
+// default block sizes.
 func TestGemmRealShapes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: large products take a few seconds")
@@ -305,13 +306,13 @@ func TestGemmRealShapes(t *testing.T) {
 		{m: 100, n: 300, k: 900, transC: true, scale: 0.7, bias: true},
 		{m: 128, n: 256, k: 300, operands: tensor.F32, bias: true},
 		{m: 60, n: 140, k: 70, operands: tensor.F32, transA: true, gap: 5},
-		// Narrow ones, whose transpose is computed.
+		// Narrow products, whose transpose is computed.
 		{m: 200, n: 9, k: 600, bias: true, relu: true, gap: 1},
 		{m: 300, n: 5, k: 700, transA: true, result: tensor.F32, scale: 0.7},
 		{m: 100, n: 6, k: 300, operands: tensor.F32, bias: true},
 		{m: 70, n: 1, k: 90, transB: true},
 		{m: 2000, n: 3, k: 20}, // more elements than one call takes
-		// Several blocks of everything, of whole tiles and with the rest of one.
+		// Several blocks in every dimension, with and without parts of tiles.
 		{m: 144, n: 576, k: 1100, bias: true, relu: true},
 		{m: 131, n: 515, k: 600, transB: true},
 		{m: 700, n: 40, k: 530},
@@ -343,46 +344,59 @@ func TestGemmEmpty(t *testing.T) {
 	}
 }
 
-// Helpers that have gone to sleep wake up, whatever GOMAXPROCS is by then.
+// Sleeping helpers wake up, whatever GOMAXPROCS is by then.
 func TestHelpersWakeUp(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	e := engine(t, kernels.Config{Threads: 4, SerialBelow: 1})
 	for i, procs := range []int{4, 1, 2, 8, 1, 4} {
 		runtime.GOMAXPROCS(procs)
 		check(t, []*kernels.Engine{e}, problem{m: 100, n: 90, k: 50 + i, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0], seed: uint64(i)})
-		time.Sleep(5 * time.Millisecond) // far longer than they look for work
+		time.Sleep(5 * time.Millisecond) // far longer than helpers look for work
 	}
 }
 
 // The goroutines of an engine end with it.
 func TestHelpersEnd(t *testing.T) {
-	before := settled()
+	noHelpers()
 	var all []*kernels.Engine
 	for range 10 {
 		e := engine(t, kernels.Config{Threads: 4, SerialBelow: 1})
 		check(t, []*kernels.Engine{e}, problem{m: 100, n: 90, k: 50, operands: tensor.F16, result: tensor.F16, mix: kerneltest.Mixes[0]})
 		all = append(all, e)
 	}
-	if n := runtime.NumGoroutine(); n < before+3*len(all) {
-		t.Errorf("%d goroutines, %d before: there are no helpers to end", n, before)
+	if got, want := helpers(), 3*len(all); got != want {
+		t.Errorf("%d helpers of %d engines, want %d", got, len(all), want)
 	}
 	runtime.KeepAlive(all)
 	all = nil
-	if after := settled(); after > before {
-		t.Errorf("%d goroutines are left, %d were there before", after, before)
-	}
+	noHelpers()
 }
 
-// A product that is to be serial whatever its size needs no helpers, with a consumer
-// either, which raises the limit.
+// SerialBelow can be so large that no product has helpers, not even one with a consumer,
+// for which the limit is multiplied.
 func TestAlwaysSerial(t *testing.T) {
-	before := settled()
+	noHelpers()
 	e := engine(t, kernels.Config{Threads: 4, SerialBelow: math.MaxInt})
 	check(t, []*kernels.Engine{e}, problem{m: 100, n: 90, k: 50, operands: tensor.F16, result: tensor.F32, consumed: true, mix: kerneltest.Mixes[0]})
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines, %d before: helpers were started", after, before)
+	if n := helpers(); n != 0 {
+		t.Errorf("%d helpers were started", n)
 	}
 	runtime.KeepAlive(e)
+}
+
+// helpers returns the number of goroutines that engines have started.
+func helpers() int {
+	stacks := make([]byte, 4<<20)
+	return bytes.Count(stacks[:runtime.Stack(stacks, true)], []byte("created by github.com/halfgrad/halfgrad/kernels.(*Engine)"))
+}
+
+// noHelpers waits until the helpers of all engines have ended, which are garbage. If one
+// never ends, the test times out.
+func noHelpers() {
+	for helpers() > 0 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // Packing a matrix without elements takes no time, whatever its shape.
@@ -392,20 +406,7 @@ func TestPackEmpty(t *testing.T) {
 	}
 }
 
-// settled returns the number of goroutines once those of dead engines are gone.
-func settled() int {
-	n := runtime.NumGoroutine()
-	for same := 0; same < 30; same++ {
-		runtime.GC()
-		time.Sleep(time.Millisecond)
-		if now := runtime.NumGoroutine(); now != n {
-			n, same = now, 0
-		}
-	}
-	return n
-}
-
-// A product of any kind allocates nothing once it has been computed before.
+// Products allocate nothing after the first few calls.
 func TestGemmAllocatesNothing(t *testing.T) {
 	for _, tier := range kernels.Supported() {
 		e := engine(t, kernels.Config{Kernel: tier, Threads: 3, SerialBelow: 1})

@@ -1,15 +1,15 @@
 package kernels
 
-// These are for gradients that are stored, and have no assembly, as only some runs ask
-// for clipping and averaging. What they cost there: see Clip and Config in package trainer.
+// The operations of this file have no assembly: only runs with clipping or averaging need
+// them. Clip and Config in package trainer say what they cost.
 
-// normBlock is the number of elements whose squares are added up by themselves. It is
-// part of the result, as is the number of lanes in sumSquares.
+// normBlock is the number of elements of a partial sum of squares. It is part of the
+// result, as is the number of lanes in sumSquares.
 const normBlock = 1 << 13
 
-// SumSquares returns the sum of the squares of x, in float64: those of each block of
-// 8192 elements, in eight lanes, and then the sums of the blocks in their order. It is
-// the same at any number of threads. The square of a float32 is exact in float64.
+// SumSquares returns the sum of the squares of x in float64, where the square of a float32
+// is exact. It adds the squares of each block of 8192 elements in eight lanes, and then the
+// sums of the blocks in order, so the result is the same at any number of threads.
 func (e *Engine) SumSquares(x []float32) float64 {
 	p := e.passes.get()
 	blocks := ceilDiv(len(x), normBlock)
@@ -31,7 +31,7 @@ func (e *Engine) SumSquares(x []float32) float64 {
 	return sum
 }
 
-// sumSquares adds up squares: element i in lane i modulo 8, then the lanes in order.
+// sumSquares adds the square of element i to lane i modulo 8, then the lanes in order.
 func sumSquares(x []float32) float64 {
 	var lanes [8]float64
 	for len(x) >= 8 {
@@ -50,8 +50,7 @@ func sumSquares(x []float32) float64 {
 	return sum
 }
 
-// Clamp moves every element of x that is not in [−limit, limit] to the nearer end. A
-// NaN stays one.
+// Clamp limits every element of x to [−limit, limit]. A NaN stays one.
 func (e *Engine) Clamp(x []float32, limit float32) {
 	p := e.passes.get()
 	p.grad, p.factor = x, limit
@@ -72,7 +71,7 @@ func (e *Engine) Clamp(x []float32, limit float32) {
 //
 //	avg[i] = keep*avg[i] + rest*x[i]
 //
-// with each operation rounded on its own. It panics unless both are of one length.
+// with each operation rounded on its own. It panics unless both have the same length.
 func (e *Engine) Average(avg, x []float32, keep, rest float32) {
 	if len(avg) != len(x) {
 		panic("kernels: Average: slices of different lengths")

@@ -1,28 +1,31 @@
 // Package kernels multiplies matrices: fp16 or fp32 operands, fp32
 // accumulation, on the fastest kernel the machine supports.
 //
-// An [Engine] is a chosen tier of kernels plus a number of threads. Its one
-// operation so far is [Engine.Gemm]. Whatever the tier, the thread count, the
-// block sizes and the layout of the operands, the result has the same bits:
-// every element of C is one chain of fp32 additions over k in ascending order
-// (package micro states the contract, and the README why it costs nothing).
+// An [Engine] is a tier of kernels and a number of threads. [Engine.Gemm] multiplies;
+// the other methods are the elementwise work around products. Results have the same bits
+// for every tier, thread count, block size and layout of the operands: each element of C
+// is one chain of fp32 additions over k in ascending order (package micro has the
+// contract).
 //
-// It is not a BLAS. There is no alpha, no beta but 0 and 1, and no other
-// routine: what a training step needs, done fast, and nothing else.
+// It is not a BLAS: there is no alpha, no beta but 0 and 1, and no routine that a training
+// step does not need.
 //
 // # How a product is computed
 //
 // The loops are those of Goto and van de Geijn ("Anatomy of High-Performance
-// Matrix Multiplication", ACM TOMS 34(3), 2008), with the roles of A and B
-// exchanged. Blocks of C are computed, MC×NC each, by whichever thread is free, KC
-// steps at a time. A strip of a few rows of A is widened to fp32, into the L1
-// cache, and multiplied by all panels of the block of B, as wide as the kernel's
-// tile; then the next strip. B is widened by the kernel that multiplies the first
-// strip, and stays in the L2 cache for the others; it is packed beforehand only
-// where it lies badly. Blocks over k are taken in order, each continuing the partial
-// sums of the one before, which stay in the L2 cache too; where the kernel can, the
-// last ends in fp16. A narrow C is computed as its transpose, and a C of few rows
-// with nothing packed at all. Threads split the rows and columns of C, never k.
+// Matrix Multiplication", ACM TOMS 34(3), 2008), with the roles of A and B exchanged.
+//
+//   - Any free thread computes the next block of C, of MC×NC elements, KC steps at a
+//     time. Threads split the rows and columns of C, never k.
+//   - A strip of a few rows of A is widened to fp32, into the L1 cache, and multiplied by
+//     all panels of the block of B; then the next strip. Panels are as wide as a tile.
+//   - The kernel that multiplies the first strip also widens and packs B, which stays in
+//     the L2 cache for the others. Only a B that is transposed, or whose rows alias in the
+//     caches, is packed beforehand.
+//   - Blocks over k continue the partial sums of the one before, in order. The sums stay
+//     in the L2 cache; some kernels convert them to fp16 in the last block.
+//   - fp32 operands that fit the L2 cache are read in place.
+//   - A narrow C is computed as its transpose, and a C of up to eight rows without packing.
 package kernels
 
 import (
@@ -40,57 +43,57 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// EnvKernel is the environment variable that forces a tier where the
-// [Config] leaves the choice open.
+// EnvKernel is the environment variable that names the tier if the [Config] does not.
 const EnvKernel = "HALFGRAD_KERNEL"
 
-// Auto is the name that leaves the choice of a tier to the machine's features.
+// Auto is the name that stands for the best tier of the machine.
 const Auto = "auto"
 
-// all and peakLoops list every kernel of this build, the preferred ones first.
+// The kernels, loops and operations of this build, the preferred ones first.
 var (
 	all       = slices.Concat(amd64.Kernels, arm64.Kernels, generic.Kernels)
 	peakLoops = slices.Concat(amd64.PeakLoops, arm64.PeakLoops, generic.PeakLoops)
-	// A tier that has none of its own takes the last.
+	// Tiers without operations of their own use the last.
 	elementwise = slices.Concat(amd64.Elementwise, arm64.Elementwise, generic.Elementwise)
 )
 
-// Config says what an [Engine] shall run on. The zero value is the default:
-// the best tier and all cores.
+// Config configures an [Engine]. The zero value stands for the best tier and all cores.
 type Config struct {
-	// Kernel names a tier: one of [Tiers], or "auto" or "", which mean the
-	// value of HALFGRAD_KERNEL or, where that is unset, the best tier that the
-	// machine supports.
+	// Kernel names a tier: one of [Tiers]. "auto" and "" stand for the value of
+	// HALFGRAD_KERNEL or, if that is unset, the best tier that the machine supports.
 	Kernel string
 
 	// Threads is the number of threads that work on one product, the caller's
-	// included, at most [MostThreads]. 0 means GOMAXPROCS at the time of [New]. The
-	// others are goroutines of the engine, which end when it is garbage.
+	// included: 1 to [MostThreads], or 0 for GOMAXPROCS at the time of [New]. The other
+	// threads are goroutines of the engine, which end when it is garbage.
 	Threads int
 
-	// Blocking and SerialBelow are for experiments and tests; they never change
-	// a result. Zero fields of Blocking are derived from the cache sizes. Its MC, KC
-	// and NC are at most 1<<15, its B at most 1<<30.
+	// Blocking is for experiments and tests; it never changes a result. Fields that are 0
+	// are derived from the cache sizes. MC, KC and NC are at most 1<<15, B at most 1<<30.
 	Blocking Blocking
 
-	// SerialBelow is the number of multiply-adds m·n·k below which a product is
-	// computed by the caller alone. 0 means DefaultSerialBelow.
+	// SerialBelow is the number of multiply-adds m·n·k below which the caller computes a
+	// product alone. 0 means DefaultSerialBelow. It never changes a result.
 	SerialBelow int
 }
 
-// MostThreads is the most threads of an [Engine]. It is above the number of cores of
-// almost every machine; each thread has memory of its own, about as large as an L2
-// cache.
+// MostThreads is the most threads of an [Engine]. Few machines have more cores, and each
+// thread needs memory of its own, about as large as an L2 cache.
 const MostThreads = 1024
 
-// DefaultSerialBelow is about where two threads begin to be worth it: a helper
-// that is awake comes within a microsecond. (Two cores of a Zen 4, by `halfgrad
-// bench gemm` at --threads 1 and 2, the latter with this constant at 1: 32×32×32
-// takes 1.1 and 1.1 µs on avx512, 1.2 and 1.4 on avx2; 64×64×32 3.1 and 2.4, 3.5
-// and 2.6; 64×64×64 5.4 and 3.7, 5.9 and 3.8; 128×64×64 10.3 and 6.1, 11.4 and 6.6.)
+// DefaultSerialBelow is about the size from which two threads are faster than one. A
+// helper that is awake starts within a microsecond. Times on a Zen 4 with 1 and 2 threads,
+// by `halfgrad bench gemm` with this constant at 1:
+//
+//	            avx512          avx2
+//	32×32×32     1.1 and 1.1 µs   1.2 and 1.4 µs
+//	64×64×32     3.1 and 2.4      3.5 and 2.6
+//	64×64×64     5.4 and 3.7      5.9 and 3.8
+//	128×64×64   10.3 and 6.1     11.4 and 6.6
 const DefaultSerialBelow = 1 << 17
 
-// Engine multiplies matrices. It is safe for use by several goroutines at once.
+// Engine multiplies matrices. Several goroutines may use it at the same time; the helpers
+// work for one of them at a time.
 type Engine struct {
 	tier        string
 	threads     int
@@ -100,26 +103,26 @@ type Engine struct {
 	crew        *crew // nil with one thread
 	passes      pool[pass]
 	products    pool[product]
-	workspaces  *pool[workspace] // which helpers hold on to, but not the engine
+	workspaces  *pool[workspace] // a pointer: helpers keep it alive, and not the engine
 }
 
-// plan is a kernel with the block sizes it is driven by.
+// plan is a kernel and the sizes that go with it.
 type plan struct {
 	kernel        micro.Kernel
 	blocking      Blocking
-	stripElements int // about how many elements of A are made ready at a time
+	stripElements int // the size of a strip of A, about
 
 	// The most elements of A and B together that are read in place, and with few rows of
 	// A. See readsInPlace.
 	inPlaceBelow, fewInPlaceBelow int
 }
 
-// UnsupportedError reports a tier that was asked for by name and cannot run.
+// UnsupportedError reports a tier that does not exist or that the machine cannot run.
 type UnsupportedError struct {
-	Tier      string   // what was asked for
-	Env       bool     // whether HALFGRAD_KERNEL asked for it
-	Known     bool     // whether this build has a tier of that name at all
-	Supported []string // what the machine supports, the preferred tier first
+	Tier      string   // the name
+	Env       bool     // whether it came from HALFGRAD_KERNEL
+	Known     bool     // whether this build has a tier of that name
+	Supported []string // the tiers that the machine supports, the preferred one first
 }
 
 func (e *UnsupportedError) Error() string {
@@ -134,9 +137,9 @@ func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("kernels: %s: %s (supported here: %s)", what, why, strings.Join(e.Supported, ", "))
 }
 
-// New returns an engine. The error is an [*UnsupportedError] if the tier that
-// cfg or HALFGRAD_KERNEL names is unknown or not supported by the machine, or
-// says which other field of cfg is wrong.
+// New returns an engine. The error is an [*UnsupportedError] if the tier that cfg or
+// HALFGRAD_KERNEL names is unknown or not supported by the machine. Otherwise it names the
+// field of cfg that is out of range.
 func New(cfg Config) (*Engine, error) {
 	name, env := cfg.Kernel, false
 	if name == "" || name == Auto {
@@ -190,17 +193,17 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// Tier returns the name of the tier that the engine runs on.
+// Tier returns the name of the engine's tier.
 func (e *Engine) Tier() string { return e.tier }
 
-// Threads returns the number of threads that the engine uses at most.
+// Threads returns the most threads that the engine uses.
 func (e *Engine) Threads() int { return e.threads }
 
 // KernelName returns the name of the kernel for operands of the given type,
 // such as "f16f32acc-6x16-avx2".
 func (e *Engine) KernelName(operands tensor.DType) string { return e.plan(operands).kernel.Name }
 
-// Blocking returns the block sizes used for operands of the given type.
+// Blocking returns the block sizes for operands of the given type.
 func (e *Engine) Blocking(operands tensor.DType) Blocking { return e.plan(operands).blocking }
 
 func (e *Engine) plan(operands tensor.DType) *plan {
@@ -228,9 +231,8 @@ func tiers(want func(micro.Kernel) bool) []string {
 	return names
 }
 
-// Peak returns the loop that measures the FMA peak of the engine's tier. For
-// the generic tier that is the best loop of the machine all the same: the
-// limit of a machine does not depend on the code that runs on it.
+// Peak returns the loop that measures the FMA peak of the engine's tier. For the generic
+// tier it is the machine's best loop: the machine's limit does not depend on the code.
 func (e *Engine) Peak() micro.PeakLoop {
 	tier := e.tier
 	if tier == generic.Tier {

@@ -5,22 +5,21 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Packed is a copy of a matrix B in the order in which a product with few rows
-// reads it, for weights that are multiplied many times between changes. It is of
-// the same type and size as the matrix; any engine can use it, several at once
-// too. Its use never changes a result.
+// Packed is a copy of a matrix B in the order in which products with few rows read it. It
+// pays for weights that are used many times between changes. It takes as much memory as
+// the matrix. Any number of engines can use it at the same time. It never changes a result.
 type Packed struct {
 	rows, cols int
 	f16        []fp16.Float16
 	f32        []float32
 }
 
-// packedCols is how many columns lie together in a packed matrix: as many as
-// the widest tier goes through at a time.
+// packedCols is the number of columns of a panel of a packed matrix: as many as the widest
+// tier takes at a time.
 const packedCols = 128
 
-// Pack returns a packed copy of b (k×n), which may be transposed. Later changes
-// of b do not show in it. It panics if b is not what it says.
+// Pack returns a packed copy of b (k×n), which may be transposed. Later changes of b do
+// not affect the copy. It panics if b is inconsistent (see [tensor.Matrix.Check]).
 func Pack(b tensor.Matrix) *Packed {
 	if err := b.Check("B"); err != nil {
 		panic("kernels: Pack: " + err.Error())
@@ -53,8 +52,8 @@ func Pack(b tensor.Matrix) *Packed {
 	return p
 }
 
-// panel returns the panel that begins with column j: all rows of up to
-// packedCols columns, the next row right after the last.
+// panel returns the panel whose first column is j: all rows of up to packedCols columns,
+// without gaps.
 func (p *Packed) panel(j int) tensor.Matrix {
 	m := tensor.Matrix{Rows: p.rows, Cols: min(packedCols, p.cols-j)}
 	m.Stride = m.Cols
@@ -67,12 +66,12 @@ func (p *Packed) panel(j int) tensor.Matrix {
 	return m
 }
 
-// block returns a part of the matrix, of columns that lie in one panel.
+// block returns a block of the matrix whose columns lie in one panel.
 func (p *Packed) block(i, j, rows, cols int) tensor.Matrix {
 	return p.panel(roundDown(j, packedCols)).Block(i, j%packedCols, rows, cols)
 }
 
-// shape returns a matrix of the same type and shape.
+// shape returns a matrix of the same type, shape and number of elements.
 func (p *Packed) shape() tensor.Matrix {
 	return tensor.Matrix{F16: p.f16, F32: p.f32, Rows: p.rows, Cols: p.cols, Stride: p.cols}
 }

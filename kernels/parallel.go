@@ -11,40 +11,39 @@ import (
 
 // job is work in independent tasks.
 type job interface {
-	// do does one task, which has the thread's memory to itself.
+	// do does one task. own is the thread's memory.
 	do(task int, own *workspace)
 }
 
-// crew is the goroutines that help with jobs, one caller's at a time: if two
-// callers multiply at once, the second does its product alone.
+// crew is the goroutines that help with jobs, for one caller at a time. If two callers
+// multiply at the same time, the second works alone.
 //
-// The caller opens a job, does tasks like any helper until none is left, closes
-// the job, and waits for those that are still at one. It never waits for a
-// helper that has not come: on a machine that is busy with other things the
-// caller does all the work.
+// The caller opens a job, does tasks like any helper until none is left, closes the job,
+// and waits for the helpers that are still at a task. It never waits for a helper that has
+// not started: on a busy machine the caller does all the work.
 //
-// Helpers look for the next job in a loop for some 100 µs, in which products
-// follow each other in training, before they go to sleep: waking a thread takes
-// longer than a small product.
+// Helpers poll for the next job for some 100 µs before they sleep, because waking a thread
+// takes longer than a small product. In training, products follow each other within that
+// time.
 type crew struct {
 	helpers    int
 	workspaces *pool[workspace]
 	start      sync.Once
 	busy       sync.Mutex // held by the caller whose jobs they are
 
-	// The job under way. What it is, is written while no helper is active, and
-	// read by active helpers only.
+	// The current job. job and tasks are written while no helper is active, and read by
+	// active helpers only.
 	job    job
 	tasks  int
 	next   atomic.Int64  // the next task to hand out
-	open   atomic.Uint64 // the number of the job, 0 while none is open
-	jobs   uint64        // opened so far
+	open   atomic.Uint64 // the number of the job, or 0 if none is open
+	jobs   uint64        // the number of jobs so far
 	active atomic.Int64  // helpers that may be at a task
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards closed, and changes of asleep
 	awake  sync.Cond
 	closed bool
-	asleep atomic.Int64 // helpers; changes under mu
+	asleep atomic.Int64 // sleeping helpers
 }
 
 func newCrew(helpers int, workspaces *pool[workspace]) *crew {
@@ -53,8 +52,8 @@ func newCrew(helpers int, workspaces *pool[workspace]) *crew {
 	return c
 }
 
-// spins is how often a helper looks for work before it goes to sleep. A look
-// gives way to other goroutines and takes about 0.1 µs.
+// spins is how often a helper looks for work before it sleeps. A look yields to other
+// goroutines and takes about 0.1 µs.
 const spins = 1000
 
 // close ends the helpers.
@@ -65,8 +64,8 @@ func (c *crew) close() {
 	c.awake.Broadcast()
 }
 
-// hire returns the crew, for the caller to release, if the work is worth it and
-// the crew is free. It returns nil, a crew without helpers, if not.
+// hire returns the crew if the work is worth it and the crew is free; the caller releases
+// it. Otherwise it returns nil, which is a crew without helpers.
 func (e *Engine) hire(worth bool) *crew {
 	if worth && e.crew != nil && e.crew.busy.TryLock() {
 		return e.crew
@@ -80,7 +79,7 @@ func (c *crew) release() {
 	}
 }
 
-// threads returns how many threads work on a job, the caller's included.
+// threads returns the number of threads that work on a job, the caller's included.
 func (c *crew) threads() int {
 	if c == nil {
 		return 1
@@ -88,8 +87,8 @@ func (c *crew) threads() int {
 	return 1 + c.helpers
 }
 
-// run does the tasks 0 … tasks-1 of j, each once, and returns when all are
-// done. The caller has hired c.
+// run does the tasks 0 … tasks-1 of j, each once, and returns when all are done. c was
+// hired by the caller.
 func (e *Engine) run(c *crew, tasks int, j job) {
 	own := e.workspaces.get()
 	defer e.workspaces.put(own)
@@ -109,7 +108,7 @@ func (e *Engine) run(c *crew, tasks int, j job) {
 	c.jobs++
 	c.open.Store(c.jobs)
 	if c.asleep.Load() > 0 {
-		c.mu.Lock() // a helper that saw no job is asleep by now
+		c.mu.Lock() // waits for helpers that saw no job to be asleep
 		c.awake.Broadcast()
 		c.mu.Unlock()
 	}
@@ -128,7 +127,7 @@ func (c *crew) work(own *workspace) {
 	}
 }
 
-// help is the life of a helper.
+// help is the body of a helper's goroutine.
 func (c *crew) help() {
 	seen := uint64(0)
 	for {
@@ -137,8 +136,9 @@ func (c *crew) help() {
 			return
 		}
 		seen = job
-		// Active first, then the look whether the job is still open: whoever
-		// closes it sees this helper, or this helper sees that it is closed.
+		// The order matters: after the helper is active, it checks that the job is still
+		// open. So the caller that closes it sees this helper, or this helper sees that it
+		// is closed.
 		c.active.Add(1)
 		if c.open.Load() == job {
 			own := c.workspaces.get()
@@ -149,8 +149,8 @@ func (c *crew) help() {
 	}
 }
 
-// wait returns the number of an open job other than seen, or 0 if there will
-// be none.
+// wait waits for an open job other than seen and returns its number, or 0 if the crew is
+// closed.
 func (c *crew) wait(seen uint64) uint64 {
 	for range spins {
 		if job := c.open.Load(); job != 0 && job != seen {
@@ -171,17 +171,16 @@ func (c *crew) wait(seen uint64) uint64 {
 	return 0
 }
 
-// workspace is the memory that one thread needs for one job.
+// workspace is the memory of one thread for one job.
 type workspace struct {
-	a      micro.Operand // a strip of A, or several
+	a      micro.Operand // strips of A
 	b      micro.Operand // a block of B
-	sums   []float32     // a block of C or a strip of it, where C cannot hold them
-	bias   []float32     // a row of one value
-	turned []float32     // the sums of a block of C, turned
+	sums   []float32     // the sums of a block or strip of C, if C cannot hold them
+	bias   []float32     // one value, repeated for a row
+	turned []float32     // the transposed sums of a block of C
 }
 
-// pool keeps the values that nobody is using, so that after the first few
-// none is allocated.
+// pool keeps unused values for reuse, so that calls allocate nothing after the first few.
 type pool[T any] struct {
 	mu   sync.Mutex
 	free []*T
@@ -204,8 +203,8 @@ func (p *pool[T]) put(v *T) {
 	p.free = append(p.free, v)
 }
 
-// grow returns a slice of length n in s's memory, or in new memory if that is
-// too small. What it holds is unspecified.
+// grow returns a slice of length n in s's memory, or in new memory if that is too small.
+// Its values are unspecified.
 func grow[T float32 | fp16.Float16](s []T, n int) []T {
 	if cap(s) < n {
 		return allocate[T](n)

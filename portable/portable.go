@@ -1,28 +1,24 @@
-// Package portable has the few functions whose bits must not depend on
-// the machine: a correctly rounded fused multiply-add, exp and log; and a cosine in
-// float64, for learning rates.
+// Package portable has functions that give the same bits on every machine: a correctly
+// rounded fused multiply-add, exp and log, and a cosine in float64 for learning rates.
 //
-// It is no replacement for package math, which may use one assembly routine on
-// one architecture and another, or none, on the next, and whose Go code the
-// compiler fuses differently for different targets. Everything here is built
-// from IEEE 754 additions, multiplications and divisions in float64, each
-// rounded on its own: every product is written float64(x*y), which the Go
-// specification (section "Floating-point operators") defines to prevent fusion.
+// It does not replace package math, whose results may differ between architectures: some
+// have assembly routines, and the compiler fuses operations for some. Everything here is
+// built from IEEE 754 additions, multiplications and divisions in float64, each rounded on
+// its own. Every product is written float64(x*y), which the Go specification (section
+// "Floating-point operators") defines to prevent fusion.
 package portable
 
 import "math"
 
-// FMA returns x·y + z rounded once, to nearest even, as the fused
-// multiply-add instructions of AVX2, AVX-512 and NEON do.
+// FMA returns x·y + z rounded once, to nearest even, as the fused multiply-add
+// instructions of AVX2, AVX-512 and NEON do.
 //
-// The product of two float32 is exact in float64 (24+24 ≤ 53 bits), but the sum
-// need not be, and rounding it to float64 and then to float32 can go wrong
-// where the first rounding lands on a tie of the second. So the sum is rounded
-// to odd instead: its exact error is recovered by Knuth's two-sum, and where
-// there is one the last bit is made odd, which keeps every inexact sum off the
-// ties (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums",
-// IEEE Trans. Computers 57(4), 2008). float64 has the two spare bits and more
-// that this needs.
+// The product of two float32 is exact in float64 (24+24 ≤ 53 bits), but the sum need not
+// be. Rounding it to float64 and then to float32 goes wrong if the first rounding lands on
+// a tie of the second. The sum is therefore rounded to odd: Knuth's two-sum gives its
+// exact error, and unless that is zero the last bit is made odd, which keeps every inexact
+// sum off the ties (Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums",
+// IEEE Trans. Computers 57(4), 2008). This takes two spare bits, which float64 has.
 func FMA(x, y, z float32) float32 {
 	p := float64(x) * float64(y)
 	a := float64(z)
@@ -44,8 +40,8 @@ func FMA(x, y, z float32) float32 {
 	return float32(s)
 }
 
-// The two halves of ln 2: the first has 32 significant bits, so that its
-// product with any exponent of a float32 is exact.
+// ln 2 in two parts. The first has 32 significant bits, so that its product with any
+// exponent of a float32 is exact.
 const (
 	ln2Hi = 0x1.62e42fefp-1
 	ln2Lo = 0x1.473de6af278edp-34
@@ -104,7 +100,7 @@ func Log(x float32) float32 {
 		k++
 	}
 	// ln m = 2·artanh(s) = 2·(s + s³/3 + s⁵/5 + …), s = (m−1)/(m+1), |s| ≤ 0.1716.
-	// Up to s²¹: what is left out is below 2·s²³/(23·(1−s²)) < 3e-19.
+	// Up to s²¹: the remainder is below 2·s²³/(23·(1−s²)) < 3e-19.
 	s := (m - 1) / (m + 1)
 	s2 := s * s
 	p := float64(1.0/21*s2) + 1.0/19
@@ -122,9 +118,8 @@ func Log(x float32) float32 {
 	return float32(float64(e*ln2Hi) + (float64(e*ln2Lo) + float64(lnm)))
 }
 
-// CosPi returns cos(π·x) for x in [0, 1], within 1e-15. The half of the range that
-// it is computed in, by Taylor's series about 0, has exact limits: 1−x and ½−x round
-// nothing there.
+// CosPi returns cos(π·x) for x in [0, 1], within 1e-15. It uses Taylor's series about 0,
+// for arguments up to ¼, after the exact reductions 1−x and ½−x.
 func CosPi(x float64) float64 {
 	if x > 0.5 {
 		return -CosPi(1 - x)
@@ -135,14 +130,14 @@ func CosPi(x float64) float64 {
 	}
 	t := float64(x * math.Pi)
 	t2 := float64(t * t)
-	if sine { // up to t¹⁷: what is left out is below (π/4)¹⁹/19! < 1e-19
+	if sine { // up to t¹⁷: the remainder is below (π/4)¹⁹/19! < 1e-19
 		p := 1.0
 		for _, n := range [...]float64{16 * 17, 14 * 15, 12 * 13, 10 * 11, 8 * 9, 6 * 7, 4 * 5, 2 * 3} {
 			p = 1 - float64(t2*p)/n
 		}
 		return float64(t * p)
 	}
-	p := 1.0 // up to t¹⁸
+	p := 1.0 // up to t¹⁸: the remainder is below (π/4)²⁰/20! < 1e-20
 	for _, n := range [...]float64{17 * 18, 15 * 16, 13 * 14, 11 * 12, 9 * 10, 7 * 8, 5 * 6, 3 * 4, 1 * 2} {
 		p = 1 - float64(t2*p)/n
 	}
