@@ -19,13 +19,13 @@ const kernelPackage = "github.com/halfgrad/halfgrad/kernels/arm64"
 
 // loop is an innermost loop of a kernel that has FMAs.
 type loop struct {
-	Function string `json:"function"`
-	What     string `json:"what"`  // the rows, the columns, and how A lies
-	Steps    int    `json:"steps"` // of k a turn
-	FMAs     int    `json:"fmas"`  // a turn
-	Loads    int    `json:"loads"` // instructions a turn
-	Stores   int    `json:"stores"`
-	Main     bool   `json:"main"` // rather than one for what is left of the rows, the columns or k
+	Function string
+	What     string // the rows, the columns, and how A lies
+	Steps    int    // of k a turn
+	FMAs     int    // a turn
+	Loads    int    // instructions a turn
+	Stores   int
+	Main     bool // rather than one for what is left of the rows, the columns or k
 
 	body []string
 }

@@ -27,16 +27,13 @@ const install = "in Debian: apt-get install llvm-22, or llvm where that is 17 or
 
 var versionLine = regexp.MustCompile(`LLVM version (\d+)[.\d]*`)
 
-// findLLVM finds the LLVM of a release, 0 for the newest there is.
-func findLLVM(ctx context.Context, release int) (toolchain, error) {
-	suffixes := []string{"-" + strconv.Itoa(release)}
-	if release == 0 {
-		suffixes = nil
-		for v := newest; v >= oldest; v-- {
-			suffixes = append(suffixes, "-"+strconv.Itoa(v))
-		}
-		suffixes = append(suffixes, "")
+// findLLVM finds the newest LLVM there is.
+func findLLVM(ctx context.Context) (toolchain, error) {
+	var suffixes []string
+	for v := newest; v >= oldest; v-- {
+		suffixes = append(suffixes, "-"+strconv.Itoa(v))
 	}
+	suffixes = append(suffixes, "")
 	for _, s := range suffixes {
 		path, err := exec.LookPath("llvm-mca" + s)
 		if err != nil {
@@ -55,7 +52,7 @@ func findLLVM(ctx context.Context, release int) (toolchain, error) {
 		}
 		return toolchain{suffix: s, version: strings.TrimPrefix(string(m[0]), "LLVM version ")}, nil
 	}
-	return toolchain{}, fmt.Errorf("mca: there is no llvm-mca%s; %s", suffixes[len(suffixes)-1], install)
+	return toolchain{}, fmt.Errorf("mca: there is no llvm-mca; %s", install)
 }
 
 // run gives one of the tools its input and returns what it prints.
@@ -116,10 +113,8 @@ func (c core) String() string {
 
 // region is what llvm-mca finds out about some code.
 type region struct {
-	cycles   float64 // a turn, in the long run
-	uops     float64 // a turn
-	width    int     // micro-operations that are dispatched a cycle
-	model    string
+	cycles   float64    // a turn, in the long run
+	width    int        // micro-operations that are dispatched a cycle
 	pressure []pressure // the busiest first
 }
 
@@ -135,7 +130,7 @@ type report struct {
 		Name         string
 		Instructions []string
 		SummaryView  struct {
-			Iterations, TotalCycles, TotaluOps, DispatchWidth int
+			Iterations, TotalCycles, DispatchWidth int
 		}
 		ResourcePressureView struct {
 			ResourcePressureInfo []struct {
@@ -202,7 +197,6 @@ func parse(short, long []byte) ([]region, error) {
 		}
 		r := region{
 			cycles: float64(after.TotalCycles-before.TotalCycles) / n,
-			uops:   float64(after.TotaluOps) / float64(after.Iterations),
 			width:  after.DispatchWidth,
 		}
 		for _, p := range b.ResourcePressureView.ResourcePressureInfo {
@@ -214,7 +208,6 @@ func parse(short, long []byte) ([]region, error) {
 		if len(r.pressure) == 0 {
 			return nil, fmt.Errorf("mca: llvm-mca reports no pressure in loop %s", b.Name)
 		}
-		r.model, _, _ = strings.Cut(r.pressure[0].Unit, "Unit")
 		regions = append(regions, r)
 	}
 	return regions, nil
@@ -227,45 +220,4 @@ func unitName(s string) string {
 		return fmt.Sprintf("%s.%d", base, number[0])
 	}
 	return s
-}
-
-// bottlenecks returns for each piece of code the lines of llvm-mca that say what
-// holds it up.
-func (t toolchain) bottlenecks(ctx context.Context, c core, code [][]string) ([][]string, error) {
-	out, err := t.run(ctx, "llvm-mca", input(code), append(c.args(turns), "--bottleneck-analysis", "--dispatch-stats", "--instruction-info=0", "--resource-pressure=0")...)
-	if err != nil {
-		return nil, err
-	}
-	lines := parseBottlenecks(string(out))
-	if len(lines) != len(code) {
-		return nil, fmt.Errorf("mca: llvm-mca%s reports the bottlenecks of %d loops of %d", t.suffix, len(lines), len(code))
-	}
-	return lines, nil
-}
-
-var (
-	regionLine = regexp.MustCompile(`^\[\d+\] Code Region - `)
-	share      = regexp.MustCompile(`^(?:  [A-Z-]|[A-Z]+ +- ).*[[(] ?(\d+\.\d+)% ?[\])]$`)
-	spaces     = regexp.MustCompile(` +`)
-)
-
-// parseBottlenecks picks out the lines that name at least a tenth of the cycles, or
-// say that there is nothing.
-func parseBottlenecks(out string) [][]string {
-	var regions [][]string
-	for line := range strings.Lines(out) {
-		line = strings.TrimRight(line, "\n")
-		if regionLine.MatchString(line) {
-			regions = append(regions, nil)
-		}
-		worth := strings.HasPrefix(line, "No resource or data dependency bottlenecks")
-		if m := share.FindStringSubmatch(line); m != nil {
-			percent, _ := strconv.ParseFloat(m[1], 64)
-			worth = percent >= 10
-		}
-		if n := len(regions); worth && n > 0 {
-			regions[n-1] = append(regions[n-1], spaces.ReplaceAllString(strings.TrimSpace(line), " "))
-		}
-	}
-	return regions
 }

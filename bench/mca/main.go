@@ -1,20 +1,17 @@
-// Command mca estimates how fast the arm64 kernels' inner loops are on processors
-// that are not at hand.
+// Command mca estimates how fast the arm64 kernels' inner loops are on processors that
+// are not at hand, and prints the tables of README.md.
 //
 //	go run ./bench/mca
 //
-// It builds the kernels, takes their inner loops from the machine code, and has
-// llvm-mca run each of them on models of some cores. The result is compared with
-// what the loop's FMAs alone would take, were nothing else in their way: that is
-// its bound, and the model itself tells how many of them it issues a cycle.
+// It builds the kernels, takes their inner loops from the machine code, and has llvm-mca
+// run each loop on models of some cores. The bound of a loop is what its FMAs would take
+// alone; how many FMAs a core issues per cycle is asked of the model too.
 //
-// What this is not: a measurement. README.md says what the models leave out, and
-// has the results.
+// This is no measurement. README.md says what the models leave out.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,18 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"text/tabwriter"
-
-	"github.com/alecthomas/kong"
 )
-
-type cli struct {
-	All      bool `help:"Loops for what is left of the rows, the columns and k, too."`
-	JSON     bool `name:"json" xor:"format" help:"Print a line of JSON for each loop and core."`
-	Markdown bool `xor:"format" help:"Print the tables of README.md."`
-	Vectors  bool `help:"Multiply whole vectors, where the kernels multiply by an element: not every model knows the latter."`
-	LLVM     int  `name:"llvm" help:"Release of LLVM; without it, the newest there is." placeholder:"N"`
-}
 
 // goal is the ratio from which a loop is good enough.
 const goal = 0.90
@@ -52,14 +38,14 @@ var cores = []core{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	var c cli
-	k := kong.Parse(&c, kong.Name("mca"), kong.Description("Estimate how fast the arm64 kernels' inner loops are, by models of processors."),
-		kong.BindTo(ctx, (*context.Context)(nil)))
-	k.FatalIfErrorf(k.Run())
+	if err := run(ctx, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
-func (c *cli) Run(ctx context.Context) error {
-	llvm, err := findLLVM(ctx, c.LLVM)
+func run(ctx context.Context, out io.Writer) error {
+	llvm, err := findLLVM(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,48 +53,27 @@ func (c *cli) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !c.All {
-		loops = slices.DeleteFunc(loops, func(l loop) bool { return !l.Main })
-	}
-	if c.Vectors {
-		for i := range loops {
-			loops[i].body = wholeVectors(loops[i].body)
-		}
-	}
+	loops = slices.DeleteFunc(loops, func(l loop) bool { return !l.Main })
 	results, err := analyse(ctx, llvm, loops)
 	if err != nil {
 		return err
 	}
-	switch {
-	case c.JSON:
-		for _, r := range results {
-			if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
-				return err
-			}
-		}
-		return nil
-	case c.Markdown:
-		return printMarkdown(os.Stdout, llvm, results)
-	}
-	return printText(os.Stdout, llvm, results)
+	return printMarkdown(out, llvm, results)
 }
 
 // result is how a loop does on a core. Cycles are those of a step of k.
 type result struct {
 	loop
-	Core         string     `json:"core"`
-	Model        string     `json:"model"`        // LLVM's name for it
-	Instructions int        `json:"instructions"` // a turn
-	Uops         float64    `json:"uops"`         // a turn
-	Dispatch     int        `json:"dispatch"`     // uops a cycle
-	Rate         float64    `json:"rate"`         // FMAs a cycle, if there is nothing else
-	Cycles       float64    `json:"cycles"`
-	Bound        float64    `json:"bound"` // cycles of the FMAs alone
-	Busy         float64    `json:"busy"`  // how much of the time the pipes that take FMAs are
-	Ratio        float64    `json:"ratio"` // of the bound to the cycles
-	Pressure     []pressure `json:"pressure"`
-	Binds        string     `json:"binds,omitempty"`       // below the goal: what does
-	Bottlenecks  []string   `json:"bottlenecks,omitempty"` // below the goal: llvm-mca's lines
+	Core         string
+	Instructions int     // a turn
+	Dispatch     int     // micro-operations a cycle
+	Rate         float64 // FMAs a cycle, if there is nothing else
+	Cycles       float64
+	Bound        float64 // cycles of the FMAs alone
+	Busy         float64 // the share of the time in which the pipes that take FMAs are busy
+	Ratio        float64 // of the bound to the cycles
+	Pressure     []pressure
+	Binds        string // below the goal: what does
 }
 
 // analyse runs every loop on every core that has its instructions.
@@ -143,7 +108,7 @@ func (c core) analyse(ctx context.Context, llvm toolchain, loops []loop) ([]resu
 	var slowCode [][]string
 	for i := range results {
 		r, whole, alone := &results[i], regions[2*i], regions[2*i+1]
-		r.Model, r.Uops, r.Dispatch, r.Pressure = whole.model, whole.uops, whole.width, whole.pressure
+		r.Dispatch, r.Pressure = whole.width, whole.pressure
 		r.Rate = accumulators / alone.cycles
 		r.Cycles = whole.cycles / float64(r.Steps)
 		r.Bound = float64(r.FMAs) / r.Rate / float64(r.Steps)
@@ -156,16 +121,11 @@ func (c core) analyse(ctx context.Context, llvm toolchain, loops []loop) ([]resu
 	if len(slow) == 0 {
 		return results, nil
 	}
-	lines, err := llvm.bottlenecks(ctx, c, slowCode)
-	if err != nil {
-		return nil, err
-	}
 	c.dispatch = unlimited
 	if regions, err = llvm.simulate(ctx, c, slowCode); err != nil {
 		return nil, err
 	}
 	for i, r := range slow {
-		r.Bottlenecks = lines[i]
 		r.Binds = r.binds(regions[i].cycles / float64(r.Steps))
 	}
 	return results, nil
@@ -207,20 +167,6 @@ func (r result) binds(undispatched float64) string {
 	return strings.Join(what, ", ")
 }
 
-var element = regexp.MustCompile(`\.([hs])\[\d+\]$`)
-
-// wholeVectors returns the instructions with FMAs of the same registers that do not
-// pick an element.
-func wholeVectors(body []string) []string {
-	body = slices.Clone(body)
-	for i, instruction := range body {
-		if isFMA.MatchString(instruction) {
-			body[i] = element.ReplaceAllString(instruction, ".4$1")
-		}
-	}
-	return body
-}
-
 // accumulators is how many registers independent FMAs add to: all but two.
 const accumulators = 30
 
@@ -253,24 +199,6 @@ func independent(body []string) []string {
 	return block
 }
 
-func printText(out io.Writer, llvm toolchain, results []result) error {
-	fmt.Fprintf(out, "LLVM %s. Cycles are those of a step of k; bound: of the FMAs alone; rate: FMAs a cycle;\nbusy: the pipes that take FMAs, with whatever.\n\n", llvm.version)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "core\tloop\tsteps\tFMAs\trate\tcycles\tbound\tratio\tbusy\twhat binds")
-	for _, r := range results {
-		fmt.Fprintf(w, "%s\t%v\t%d\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%s\n", r.Core, r.loop, r.Steps, r.FMAs, r.Rate, r.Cycles, r.Bound, r.Ratio, r.Busy, r.Binds)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	for _, r := range results {
-		if r.Ratio < goal {
-			fmt.Fprintf(out, "\n%s, %v: %.2f\n\t%s\n", r.Core, r.loop, r.Ratio, strings.Join(r.Bottlenecks, "\n\t"))
-		}
-	}
-	return nil
-}
-
 // printMarkdown prints the tables of README.md: the loops by cores, what binds those
 // below the goal, and the loops' instructions.
 func printMarkdown(out io.Writer, llvm toolchain, results []result) error {
@@ -300,7 +228,7 @@ func printMarkdown(out io.Writer, llvm toolchain, results []result) error {
 		fmt.Fprintln(out)
 	}
 
-	fmt.Fprintf(out, "\nBelow %.2f, with how busy the pipes are that take FMAs, and what binds:\n", goal)
+	fmt.Fprintf(out, "\nBelow %.2f, the share of the time that the FMA pipes are busy, and what binds:\n", goal)
 	fmt.Fprint(out, "\n| loop | core | ratio | pipes busy | what binds |\n|---|---|--:|--:|---|\n")
 	for _, l := range loops {
 		for _, r := range results {
