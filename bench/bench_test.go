@@ -9,15 +9,15 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// These are the names and units of the reports that `halfgrad bench` writes (package
-// report), for one who changes a kernel and has benchstat at hand:
+// The benchmarks have the names and units of the reports that `halfgrad bench` writes
+// (package report). They are for changing a kernel, with benchstat at hand:
 //
 //	go test ./bench -run '^$' -bench Gemm -count 10 | benchstat -col /kernel -
 //
-// They measure one thing after the other. To compare machines, use `halfgrad bench`.
+// They measure one thing after the other, without turns. To compare machines, use `halfgrad bench`.
 
-// onEngines runs f on one thread of each tier. The generic one is left out of what
-// takes it longer than a second or so.
+// onEngines runs f on one thread of each tier. The generic tier is left out where it
+// takes longer than about a second.
 func onEngines(b *testing.B, name string, multiplyAdds int, f func(b *testing.B, e *kernels.Engine)) {
 	for _, tier := range kernels.Supported() {
 		if tier == "generic" && multiplyAdds > 1<<25 {
@@ -31,7 +31,7 @@ func onEngines(b *testing.B, name string, multiplyAdds int, f func(b *testing.B,
 	}
 }
 
-// rate reports how much work there was in a nanosecond.
+// rate reports the work done per nanosecond.
 func rate(b *testing.B, work float64, unit string) {
 	b.ReportMetric(work*float64(b.N)/float64(b.Elapsed().Nanoseconds()), unit)
 }

@@ -1,10 +1,11 @@
-// Package bench measures: how fast a matrix product runs, and what share that
-// is of the machine's own limit.
+// Package bench measures how fast matrix products and training steps run, and what
+// share of the machine's own limit they reach.
 //
-// The machine's limit is its fp32 FMA peak, taken by a loop on registers alone
-// in the same run, in turn with what is measured, because a shared machine is
-// not equally fast from one second to the next. Capability is the best of many
-// short repetitions spread over seconds; the medians stand beside it.
+// The limit is the fp32 FMA peak of a loop that uses registers alone. It is measured in
+// the same run, by turns with the product or the step, because the speed of a shared
+// machine changes from one second to the next. Results give the best of many short
+// repetitions spread over seconds, which is what the machine is capable of, and the
+// medians.
 package bench
 
 import (
@@ -68,14 +69,13 @@ type GemmResult struct {
 const (
 	minRepetitions = 30
 	minDuration    = 2 * time.Second
-	repetition     = 2 * time.Millisecond   // how long one is at least
-	peakDuration   = 500 * time.Microsecond // how long a measurement of the peak is, about
-	peakCall       = 100 * time.Microsecond // and one call of the loop, which cannot be preempted
+	repetition     = 2 * time.Millisecond   // the shortest
+	peakDuration   = 500 * time.Microsecond // of a measurement of the peak, about
+	peakCall       = 100 * time.Microsecond // of one call of its loop, which cannot be preempted
 )
 
-// Gemm measures products of one shape and element type on e. It takes a bit
-// more than two seconds, or as long as thirty products take if that is more.
-// The error is ctx's.
+// Gemm measures products of one shape and element type on e. It takes two seconds,
+// or as long as thirty products take if that is longer. The error is ctx's.
 func Gemm(ctx context.Context, e *kernels.Engine, shape Shape, dtype tensor.DType) (GemmResult, error) {
 	g := product(shape, dtype)
 	peak := NewPeak(e)
@@ -114,8 +114,7 @@ func Gemm(ctx context.Context, e *kernels.Engine, shape Shape, dtype tensor.DTyp
 	}, nil
 }
 
-// product makes the operands: values around one, so that no arithmetic is
-// slow for being subnormal.
+// product makes the operands. Their values lie around one: subnormals would be slow.
 func product(s Shape, dtype tensor.DType) kernels.GemmArgs {
 	rng := rand.New(rand.NewPCG(1, 1))
 	matrix := func(rows, cols int) tensor.Matrix {
@@ -152,8 +151,8 @@ func NewPeak(e *kernels.Engine) Peak {
 	}
 }
 
-// Measure returns the GFLOPS of all threads together. Each takes its own time:
-// how long they take to start is no part of the peak.
+// Measure returns the GFLOPS of all threads together. Each thread times itself, so
+// that starting the threads does not count.
 func (p Peak) Measure() float64 {
 	calls := int(peakDuration / peakCall)
 	rate := func() float64 {
@@ -177,7 +176,7 @@ func (p Peak) Measure() float64 {
 	return sum
 }
 
-// Median returns the median of values, which it sorts; there is at least one.
+// Median sorts values, of which there is at least one, and returns their median.
 func Median(values []float64) float64 {
 	slices.Sort(values)
 	n := len(values)

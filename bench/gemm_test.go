@@ -30,8 +30,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// The figures of a result agree with each other. How large they are is not a
-// test's business.
+// The figures of a result agree with each other. The test asserts no speed.
 func TestGemmFigures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: a measurement takes two seconds")

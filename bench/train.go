@@ -23,12 +23,12 @@ import (
 
 // TrainConfig says which training step to measure.
 type TrainConfig struct {
-	Widths    []int // of a multilayer perceptron, the input's and the output's included
+	Widths    []int // of a multilayer perceptron's layers, with the input and the output
 	Batch     int
-	Images    int          // to choose from, about: whole batches
+	Images    int          // to choose from, rounded down to whole batches
 	Optimizer string       // "sgd", with momentum, "adam" or "adamw"
 	Precision tensor.DType // fp16, with dynamic loss scaling, or fp32
-	Scale     float32      // of the loss at first, 0 for lossscale.Default's
+	Scale     float32      // the initial loss scale; 0 for lossscale.Default's
 }
 
 // TrainResult says how fast training steps are.
@@ -44,28 +44,28 @@ type TrainResult struct {
 	BestStepNS      float64 `json:"best_step_ns"`
 	ImagesPerSec    float64 `json:"images_per_sec"`  // of the median step
 	AllocsPerStep   float64 `json:"allocs_per_step"` // the median of groups of steps: the Go runtime allocates now and then
-	GFLOPS          float64 `json:"gflops"`          // of the products alone, over the whole of the best step
+	GFLOPS          float64 `json:"gflops"`          // the products of a step, over the time of the best step
 	FMAPeakGFLOPS   float64 `json:"fma_peak_gflops"`
 	PeakRatio       float64 `json:"peak_ratio"`        // GFLOPS / FMAPeakGFLOPS
 	PeakRatioMedian float64 `json:"peak_ratio_median"` // of the median step against the median of the peaks
 
 	ActivationBytes   int `json:"activation_bytes"`    // the batch, and the outputs of layers
-	GradientBytes     int `json:"gradient_bytes"`      // of the loss by them
+	GradientBytes     int `json:"gradient_bytes"`      // of the loss with respect to them
 	PeakResidentBytes int `json:"peak_resident_bytes"` // of the process, the images included; 0 if unknown
 
 	Phases []PhaseResult `json:"phases,omitempty"` // with a profile
 }
 
-// PhaseResult says what a phase of a step takes. The phases sum to the mean of the
+// PhaseResult is the time of a phase of a step. The phases sum to the mean of the
 // faster half of the steps.
 type PhaseResult struct {
 	Name string  `json:"name"`
 	NS   float64 `json:"ns"` // the mean
 }
 
-// Train measures training steps, from the choice of a batch to the updated weights,
-// on images of random pixels, of which there should be so many that they come from
-// memory. It takes some three seconds. The error is ctx's, or says what cfg lacks.
+// Train measures training steps, from choosing a batch to the updated weights, on
+// images of random pixels. cfg.Images should be too many for the caches. It takes
+// about three seconds. The error is ctx's, or says what is wrong with cfg.
 func Train(ctx context.Context, e *kernels.Engine, cfg TrainConfig, profile bool) (TrainResult, error) {
 	var p *nn.Profile
 	if profile {
@@ -127,14 +127,14 @@ func Train(ctx context.Context, e *kernels.Engine, cfg TrainConfig, profile bool
 	return r, nil
 }
 
-// stepGroup is some steps in a row, with a profile of them.
+// stepGroup is the time and the profile of some steps in a row.
 type stepGroup struct {
 	took   time.Duration
 	phases []nn.Phase
 }
 
-// phases returns the mean of each phase over the faster half of the groups, in which
-// others have disturbed less. They sum to the mean step.
+// phases returns the mean of each phase over the faster half of the groups, which other
+// processes disturbed least. They sum to the mean step.
 func phases(groups []stepGroup, steps int) []PhaseResult {
 	if len(groups) == 0 {
 		return nil
@@ -156,8 +156,8 @@ func phases(groups []stepGroup, steps int) []PhaseResult {
 	return results
 }
 
-// peakResident returns the most bytes of memory that the process has had in use, 0
-// where the system does not tell. That is the images, too.
+// peakResident returns the largest resident size of the process so far in bytes, with
+// the images, or 0 where the system does not tell.
 func peakResident() int {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -184,8 +184,8 @@ func (cfg TrainConfig) Model() string {
 	return strings.Join(parts, "-")
 }
 
-// FLOPs returns the floating-point operations of a step's products: forward, by the
-// weights and, but for the first layer, by the input.
+// FLOPs returns the floating-point operations of a step's products: forward, the
+// gradients of the weights and, except in the first layer, those of the input.
 func (cfg TrainConfig) FLOPs() float64 {
 	sum := 0.0
 	for i := range len(cfg.Widths) - 1 {
@@ -208,8 +208,8 @@ type Trainee struct {
 	profile *nn.Profile
 }
 
-// NewTrainee returns a run at its beginning. profile may be nil. The error says what
-// cfg lacks.
+// NewTrainee returns a run before its first step. profile may be nil. The error says
+// what is wrong with cfg.
 func NewTrainee(e *kernels.Engine, cfg TrainConfig, profile *nn.Profile) (*Trainee, error) {
 	switch {
 	case len(cfg.Widths) < 2 || slices.Min(cfg.Widths) < 1:
@@ -279,8 +279,7 @@ func (t *Trainee) Step() (trainer.StepResult, error) {
 	return r, err
 }
 
-// images returns about so many images, whole batches, of random pixels in random
-// classes.
+// images returns whole batches of about so many images, with random pixels and labels.
 func images(about, batch, features, classes int) data.Bytes {
 	n := max(about/batch, 1) * batch
 	im := &data.Images{N: n, H: 1, W: features, Classes: classes, Pixels: make([]byte, n*features), Labels: make([]int32, n)}

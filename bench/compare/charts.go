@@ -13,11 +13,11 @@ import (
 	"github.com/halfgrad/halfgrad/bench/report"
 )
 
-// chartWidth is that of all figures: that of a phone, about, so that their text can be
-// read there.
+// chartWidth is the width of all charts: about that of a phone, where their text must be
+// readable.
 const chartWidth = 350
 
-// textWidth is how wide the small text of a figure may be, in a wide font.
+// textWidth estimates the width of the small text of a chart in a wide font.
 func textWidth(s string) (width float64) {
 	for _, r := range s {
 		switch {
@@ -34,8 +34,8 @@ func textWidth(s string) (width float64) {
 	return width
 }
 
-// colours is how many the style sheet has, as classes c0, c1, …. Columns beyond these
-// have them again, with another filling.
+// colours is the number of colours in the style sheet, classes c0, c1, …. Further columns
+// repeat them with another filling.
 const colours = 8
 
 // class returns the classes of a column's colour.
@@ -50,17 +50,17 @@ func (c *Comparison) class(column int) string {
 	return s
 }
 
-// columnClass is the class of everything that a page shows of a column and that its
-// filter hides.
+// columnClass is the class of everything on the page that belongs to a column. The filter
+// hides it.
 func columnClass(column int) string { return "k" + strconv.Itoa(column) }
 
-// bars are horizontal ones, in groups.
+// bars is a chart of horizontal bars in groups.
 type bars struct {
 	title, description string
 	groups             []barGroup
 	unit               string  // of the axis
 	reference          float64 // a value to draw a line at, 0 for none
-	most               float64 // the axis's end; 0 lets the values tell
+	most               float64 // the end of the axis; 0 for the largest value
 	format             func(float64) string
 }
 
@@ -72,14 +72,14 @@ type barGroup struct {
 type bar struct {
 	column int
 	value  float64
-	lo, hi float64 // what a thin line spans, 0 for none
-	label  string  // behind it
-	hollow bool    // not to be relied upon
+	lo, hi float64 // the span of the thin line, 0 for none
+	label  string  // after the bar
+	hollow bool    // chance may have made it
 	tip    string
 }
 
-// barChart draws bars: below each other, those of a group below its label, with the
-// column's key before and the value behind each.
+// barChart draws the bars of each group below the group's label, with the column's key
+// before and the value after each bar.
 func (c *Comparison) barChart(b bars) template.HTML {
 	const thick, pitch, labelHeight, between, top, bottom = 9, 12, 17, 7, 4, 18
 	left, right, most := 0.0, 0.0, b.most
@@ -160,7 +160,7 @@ func ticks(most float64, n int) []float64 {
 	return list
 }
 
-// shape is what the layouts of one product, or what a single row, come to in a column.
+// shape is a single row, or the layouts of one product taken together.
 type shape struct {
 	label     string
 	intensity float64
@@ -168,7 +168,7 @@ type shape struct {
 }
 
 type shapeCell struct {
-	rate, share      float64 // geometric means over the layouts; share 0 where it is not known
+	rate, share      float64 // geometric means over the layouts; share 0 if unknown
 	shareLo, shareHi float64 // of the layouts
 	speedup          float64 // 0 where there is none
 	significant      bool    // whether any layout's speed-up is
@@ -176,8 +176,8 @@ type shapeCell struct {
 	tip              string
 }
 
-// shapes returns the rows of a group, those that differ in nothing but how operands are
-// stored as one.
+// shapes returns the rows of a group. Rows that differ only in the layout of the operands
+// become one.
 func (c *Comparison) shapes(g *Group) []shape {
 	var names []report.Name
 	rows := map[report.Name][]Row{}
@@ -264,7 +264,7 @@ func noiseMark(noisy bool) string {
 	return ""
 }
 
-// drawn returns "" for no bars.
+// drawn draws the bars, or returns "" if there are none.
 func (c *Comparison) drawn(b bars) template.HTML {
 	if len(b.groups) == 0 {
 		return ""
@@ -272,7 +272,7 @@ func (c *Comparison) drawn(b bars) template.HTML {
 	return c.barChart(b)
 }
 
-// describe says in words what a figure of a group shows: a mean of each column.
+// describe says in words what the chart of a group shows: the mean of each column.
 func (c *Comparison) describe(g *Group, mean func(Mean) string, has func(Mean) bool) string {
 	var parts []string
 	for i, m := range g.Means {
@@ -308,8 +308,8 @@ func (c *Comparison) speedupChart(g *Group) template.HTML {
 	return c.drawn(b)
 }
 
-// rowChart draws the rows of a name without threads and type, with a scale of their own:
-// the images a second of a training step, or else the rate.
+// rowChart draws the rows that differ only in threads and type, on a scale of their own:
+// images per second for training steps, or else the rate.
 func (c *Comparison) rowChart(name report.Name, groups []*Group) template.HTML {
 	b := bars{title: "Speed: " + rowLabel(name), format: round}
 	var said []string
@@ -359,7 +359,7 @@ func (c *Comparison) rowChart(name report.Name, groups []*Group) template.HTML {
 	return c.drawn(b)
 }
 
-// variant says by what a group differs from others of its kind.
+// variant says how a group differs from others of its kind.
 func (g *Group) variant() string {
 	var parts []string
 	if g.DType != "" {
@@ -391,8 +391,8 @@ type curve struct {
 	tips   []string
 }
 
-// memoryChart draws bandwidths by size, of one operation and number of threads. All
-// such figures have one scale.
+// memoryChart draws the bandwidth by size for one operation and number of threads. All
+// these charts have the same scale.
 func (c *Comparison) memoryChart(g *Group, op string) template.HTML {
 	var curves []curve
 	for i, col := range c.Columns {
@@ -476,7 +476,7 @@ func (c *Comparison) memoryChart(g *Group, op string) template.HTML {
 			v.group(columnClass(cv.column), cv.tips[i], func() { v.mark(circle, "fill dot "+class, p[0], p[1], 3.2) })
 		}
 	}
-	// Labels at the ends of the lines, pushed apart where they would overlap.
+	// Labels at the ends of the lines, moved apart where they would overlap.
 	slices.SortStableFunc(curves, func(a, b curve) int {
 		return cmp.Compare(y(a.points[len(a.points)-1][1]), y(b.points[len(b.points)-1][1]))
 	})
@@ -491,8 +491,7 @@ func (c *Comparison) memoryChart(g *Group, op string) template.HTML {
 	return v.svg(fmt.Sprintf("Memory bandwidth by size: %s, %s", op, threadsLabel(g.Threads)), strings.Join(said, "; "))
 }
 
-// spread moves ascending positions apart by at least gap, within bounds if that is
-// possible.
+// spread moves ascending positions apart by at least gap, within the bounds if possible.
 func spread(at []float64, gap, lo, hi float64) {
 	for i := range at {
 		at[i] = max(at[i], lo)
@@ -509,7 +508,7 @@ func spread(at []float64, gap, lo, hi float64) {
 	}
 }
 
-// logScale maps lo … hi to from … to, by their logarithms.
+// logScale maps lo … hi to from … to on a logarithmic scale.
 func logScale(lo, hi, from, to float64) func(float64) float64 {
 	return func(x float64) float64 { return from + (to-from)*math.Log(x/lo)/math.Log(hi/lo) }
 }
@@ -535,7 +534,7 @@ func logTicks(lo, hi float64) []float64 {
 	return list
 }
 
-// rooflineChart draws what bounds a machine, and what of it was reached.
+// rooflineChart draws the roofline of a machine and the speeds that were reached.
 func (c *Comparison) rooflineChart(r Roofline) template.HTML {
 	type point struct {
 		column, mark int
@@ -567,7 +566,7 @@ func (c *Comparison) rooflineChart(r Roofline) template.HTML {
 			}
 		}
 	}
-	// What the roofs are stands above the figure: on the lines it would cover points.
+	// The names of the roofs stand above the chart: along the lines they would cover points.
 	heads := []string{fmt.Sprintf("FMA peak %s GFLOPS", figure(r.Peak))}
 	for i, roof := range r.Memory {
 		words := fmt.Sprintf("%s %s GB/s", roof.Level, figure3(roof.Bandwidth))
@@ -622,13 +621,13 @@ func (c *Comparison) rooflineChart(r Roofline) template.HTML {
 	return v.svg(fmt.Sprintf("Roofline of %s, %s", s.Label, threadsLabel(r.Threads)), strings.Join(said, "; "))
 }
 
-// span returns between which intensities a roof is in a figure of such bounds, and below
-// the peak.
+// span returns the intensities between which a roof is below the peak and within the
+// bounds of a chart.
 func (r Roof) span(lo, hi [2]float64, peak float64) (from, to float64) {
 	return max(lo[0], lo[1]/r.Bandwidth), min(peak/r.Bandwidth, hi[0])
 }
 
-// fastest returns the best bandwidth, or other if none was measured.
+// fastest returns the best bandwidth, or other if there is none.
 func fastest(roofs []Roof, other float64) float64 {
 	if len(roofs) == 0 {
 		return other

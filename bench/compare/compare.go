@@ -1,24 +1,22 @@
 // Package compare puts reports of package report side by side: reports of several
 // machines or commits, or the kernels of one, as a table, a web page, or JSON.
 //
-// It measures nothing, and it asserts nothing that the samples do not: every figure is
-// a median of samples with its confidence interval, or follows from medians as its
-// field says. A difference is one only where a test finds that chance alone hardly makes
-// it, see [Speedup].
+// Every figure is a median of samples with its confidence interval, or follows from
+// medians as its field says. A difference counts only where a test finds that chance
+// alone is unlikely to make it, see [Speedup].
 //
 // # Columns
 //
-// A column is a kernel of a report: what "kernel=" in the benchmarks' names says, which
-// may be a tier of halfgrad's or another library, a peer. What does not depend on the
+// A column is a kernel of a report, by "kernel=" in the names of its benchmarks: one of
+// halfgrad's tiers, or a peer, which is another library. What does not depend on the
 // kernel, such as a copy of memory, is in the first column of its report. The first
 // column of a machine that is not emulated is the base that others are compared with.
-// Emulated ones are shown, and compared with nothing.
+// Columns of emulated machines are shown but not compared.
 //
 // # Rows
 //
-// A row is what benchmarks of several columns have in common: their name without the
-// kernel. Where the machines have different numbers of cores, threads=all takes the
-// place of each one's number.
+// A row has the benchmarks of all columns that have one name without the kernel. Where
+// machines have different numbers of cores, threads=all stands for each machine's own.
 package compare
 
 import (
@@ -37,7 +35,7 @@ import (
 // Input is a report to compare.
 type Input struct {
 	Path   string // of its file
-	Label  string // what to call it, or "" for what tells it from the others
+	Label  string // its name in the comparison; "" for one that is found
 	Report *report.Report
 }
 
@@ -49,7 +47,7 @@ type Comparison struct {
 	Columns  []Column   `json:"columns"`
 	Groups   []Group    `json:"groups"`
 	Machines []Roofline `json:"rooflines"`
-	Notes    []string   `json:"notes,omitempty"` // what is missing where
+	Notes    []string   `json:"notes,omitempty"` // what columns lack
 }
 
 // Source is a report.
@@ -58,13 +56,13 @@ type Source struct {
 	Label    string `json:"label"`
 	Path     string `json:"path"`
 	Measured int    `json:"measured"` // benchmarks
-	Noisy    int    `json:"noisy"`    // of these
+	Noisy    int    `json:"noisy"`    // of the measured
 	Emulated bool   `json:"emulated,omitempty"`
 
 	report *report.Report
 }
 
-// Aspect is something that reports may differ in, with a value for each.
+// Aspect is a property in which reports may differ, with the value of each.
 type Aspect struct {
 	Name   string   `json:"name"`
 	Differ bool     `json:"differ"`
@@ -74,19 +72,19 @@ type Aspect struct {
 // Column is a kernel of a report.
 type Column struct {
 	Key      string `json:"key"`  // short: "A avx512"; of one report "avx512"
-	Name     string `json:"name"` // says all: "Neoverse-V2, neonfhm"
+	Name     string `json:"name"` // in full: "Neoverse-V2, neonfhm"
 	Report   int    `json:"report"`
 	Kernel   string `json:"kernel"`         // "" if no benchmark of the report names any
 	Peer     bool   `json:"peer,omitempty"` // whether it is another library's
 	Emulated bool   `json:"emulated,omitempty"`
 
-	Library *report.Peer `json:"library,omitempty"` // what the report tells of a peer
+	Library *report.Peer `json:"library,omitempty"` // what the report says about a peer
 }
 
 // Group is rows that belong together.
 type Group struct {
 	Title   string `json:"title"`
-	Kind    string `json:"kind"` // what benchmarks are called, such as "Gemm"
+	Kind    string `json:"kind"` // the benchmarks' base name, such as "Gemm"
 	DType   string `json:"dtype,omitempty"`
 	Threads string `json:"threads,omitempty"` // a number, or "all"
 	Count   string `json:"count,omitempty"`   // what is counted instead of time: "instructions"
@@ -100,21 +98,20 @@ type Row struct {
 	Name  report.Name `json:"name"`
 	Label string      `json:"label"`
 
-	// Intensity is the arithmetic done per byte that must move at the least, in flop/B,
-	// 0 where it is not known.
+	// Intensity is the arithmetic per byte that must move at least, in flop/B, 0 if unknown.
 	Intensity float64 `json:"intensity,omitempty"`
 
-	Cells []*Cell `json:"cells"` // of each column, nil where it was not measured
+	Cells []*Cell `json:"cells"` // one for each column, nil where nothing was measured
 }
 
-// Cell is what was measured of a benchmark in a column.
+// Cell is a benchmark in a column.
 type Cell struct {
 	Estimate           // of the rate, or of the time where the rate is not known
 	Unit     string    `json:"unit"`
 	Share    *Estimate `json:"share,omitempty"`  // of the FMA peak
 	Images   *Estimate `json:"images,omitempty"` // a second
 	Samples  int       `json:"samples"`
-	Noise    string    `json:"noise,omitempty"` // why it is not to be trusted
+	Noise    string    `json:"noise,omitempty"` // why it is noisy
 	Speedup  *Speedup  `json:"speedup,omitempty"`
 
 	benchmark *report.Benchmark
@@ -123,7 +120,7 @@ type Cell struct {
 // Estimate is a median.
 type Estimate struct {
 	Median   float64   `json:"median"`
-	Interval *Interval `json:"interval,omitempty"` // nil where there are too few samples for one
+	Interval *Interval `json:"interval,omitempty"` // nil for too few samples
 }
 
 // Interval is a confidence interval, at the level report.Confidence.
@@ -132,18 +129,18 @@ type Interval struct {
 	Hi float64 `json:"hi"`
 }
 
-// Speedup is how a cell differs from the base's. Where the two took turns, its ratio is
-// the median of those of the samples, one by one, and it is significant if 1 is not in
-// that one's confidence interval. Otherwise it is the ratio of the medians, and
-// significant by the Mann-Whitney U test.
+// Speedup compares a cell with the base's. Where the two took turns, Ratio is the median
+// of the ratios of their samples, and it is significant if its confidence interval
+// excludes 1. Otherwise Ratio is that of the medians, and the Mann-Whitney U test decides
+// whether it is significant.
 type Speedup struct {
-	Ratio       float64   `json:"ratio"`              // over 1 where it is faster than the base
+	Ratio       float64   `json:"ratio"`              // above 1 where it is faster than the base
 	Interval    *Interval `json:"interval,omitempty"` // where they took turns
-	P           float64   `json:"p"`                  // of the U test: how often chance alone makes samples so different
+	P           float64   `json:"p"`                  // of the U test: the probability that chance alone makes samples so different
 	Significant bool      `json:"significant"`
 }
 
-// Mean is the geometric means of a column, over rows of a group.
+// Mean has the geometric means of a column over the rows of a group.
 type Mean struct {
 	Rows   int     `json:"rows"` // that the column has
 	Median float64 `json:"median,omitempty"`
@@ -153,8 +150,7 @@ type Mean struct {
 	Speedup float64 `json:"speedup,omitempty"`
 }
 
-// New compares reports. There must be at least one. What cannot be compared is told
-// of in the notes.
+// New compares one or more reports. The notes say what cannot be compared.
 func New(inputs ...Input) (*Comparison, error) {
 	if len(inputs) == 0 {
 		return nil, fmt.Errorf("compare: no reports: want at least one")
@@ -272,7 +268,7 @@ func (c *Comparison) rows() {
 	})
 }
 
-// row returns the row of a name, which it makes if there is none.
+// row returns the row of a name and makes it if there is none.
 func (c *Comparison) row(name report.Name, unit string) *Row {
 	g := newGroup(name)
 	i := slices.IndexFunc(c.Groups, func(o Group) bool {
@@ -291,7 +287,7 @@ func (c *Comparison) row(name report.Name, unit string) *Row {
 	return &group.Rows[j]
 }
 
-// newCell returns nil if the figure is nothing that a machine can have.
+// newCell returns nil if the figure is not finite and positive.
 func newCell(b *report.Benchmark) *Cell {
 	cell := &Cell{Unit: b.Unit, Samples: len(b.Samples), Noise: b.Noise(), benchmark: b}
 	s := b.Summary()
@@ -318,9 +314,9 @@ func newCell(b *report.Benchmark) *Cell {
 	return cell
 }
 
-// overTimes returns a summary of rates with the bounds that those of the times make. The
-// interval is of ranks that need not lie alike on both sides of the median: of some
-// numbers of samples, the rates' own would be another one, and not that which
+// overTimes returns a summary of rates whose bounds come from those of the times. The
+// ranks of the bounds need not be symmetric around the median, so that for some numbers of
+// samples the rates' own interval would differ from the one that
 // [report.Benchmark.Noise] judges.
 func overTimes(rates benchmath.Summary, b *report.Benchmark, amount float64) benchmath.Summary {
 	times := b.Summary()
@@ -328,7 +324,7 @@ func overTimes(rates benchmath.Summary, b *report.Benchmark, amount float64) ben
 	return rates
 }
 
-// estimate is not ok if the median is nothing that a machine can have.
+// estimate is not ok if the median is not finite and positive.
 func estimate(s benchmath.Summary) (e Estimate, ok bool) {
 	e.Median = s.Center
 	if positive(s.Lo) && positive(s.Hi) {
@@ -340,8 +336,8 @@ func estimate(s benchmath.Summary) (e Estimate, ok bool) {
 // positive returns whether x is a finite number above 0.
 func positive(x float64) bool { return x > 0 && !math.IsInf(x, 1) }
 
-// Deviation returns the distance from the median to the further bound, as a share of
-// the median: infinite where there is no interval.
+// Deviation returns the distance from the median to the farther bound as a share of the
+// median. Without an interval it is infinite.
 func (e Estimate) Deviation() float64 {
 	if e.Interval == nil {
 		return math.Inf(1)
@@ -361,11 +357,11 @@ func (c *Comparison) speedups(r *Row) {
 		}
 		ratio, test, err := report.Compare(base.benchmark, cell.benchmark)
 		if err != nil || !positive(ratio) {
-			continue // of other units, which the cell shows
+			continue // in another unit, which the cell shows
 		}
 		cell.Speedup = &Speedup{Ratio: ratio, P: test.P, Significant: test.P < test.Alpha}
 		if c.Columns[i].Report != c.Columns[c.Base].Report {
-			continue // runs are numbered in each
+			continue // each report numbers its runs itself
 		}
 		if paired, ok := report.Paired(base.benchmark, cell.benchmark); ok {
 			if e, ok := estimate(paired); ok && e.Interval != nil {
@@ -410,7 +406,7 @@ func geomean(values []float64) float64 {
 	return math.Exp(sum / float64(len(values)))
 }
 
-// missing notes what columns lack of what the base has.
+// missing notes which of the base's benchmarks the columns lack.
 func (c *Comparison) missing() {
 	if c.Base < 0 {
 		c.Notes = append(c.Notes, "all machines are emulated: nothing is compared")
@@ -425,7 +421,7 @@ func (c *Comparison) missing() {
 		first := report.Name("")
 		for _, g := range c.Groups {
 			for _, row := range g.Rows {
-				// What does not depend on the kernel is another's of the same report.
+				// What does not depend on the kernel is in another column of the same report.
 				anyKernel := row.Cells[c.Base] != nil && row.Cells[c.Base].benchmark.Name.Get("kernel") == ""
 				switch cell := row.Cells[i]; {
 				case anyKernel && col.Report == base.Report, anyKernel && cell == nil && c.firstOf(col.Report) != i:
@@ -443,7 +439,7 @@ func (c *Comparison) missing() {
 		switch {
 		case common == 0:
 			c.Notes = append(c.Notes, fmt.Sprintf("%s has no benchmark in common with %s: it has %s; %s has %s", col.Key, base.Key, c.extent(i), base.Key, c.extent(c.Base)))
-		case lacking > 0 && !col.Peer: // no other library is for all of it
+		case lacking > 0 && !col.Peer: // another library is not expected to have all
 			c.Notes = append(c.Notes, fmt.Sprintf("%s has %d of the %d benchmarks of %s: it lacks %s%s", col.Key, common, common+lacking, base.Key, first, c.reason(col, first)))
 		}
 	}
@@ -478,7 +474,7 @@ func (c *Comparison) extent(column int) string {
 	return s
 }
 
-// reason says why a column lacks a row, if its report tells.
+// reason says why a column lacks a row, if its report says so.
 func (c *Comparison) reason(col Column, name report.Name) string {
 	for _, o := range c.Sources[col.Report].report.Omitted {
 		if o.Name.Get("kernel") == col.Kernel && o.Name.Without("kernel") == name {

@@ -13,7 +13,7 @@ import (
 	"github.com/halfgrad/halfgrad/bench/report"
 )
 
-// peer returns what a report tells of another library, nil for a tier or an unknown one.
+// peer returns what a report says about another library, nil for a tier or an unknown one.
 func peer(r *report.Report, kernel string) *report.Peer {
 	for i := range r.Peers {
 		if r.Peers[i].Kernel == kernel {
@@ -23,8 +23,8 @@ func peer(r *report.Report, kernel string) *report.Peer {
 	return nil
 }
 
-// peerText says what a library is: its version, what its code is for, and the settings
-// that it was given.
+// peerText describes a library: its version, the processor that its code is for, and the
+// settings that it was given.
 func peerText(p report.Peer) string {
 	s := strings.TrimSpace(p.Name + " " + p.Version)
 	for _, more := range []string{p.Core, strings.Join(p.Settings, " ")} {
@@ -35,7 +35,7 @@ func peerText(p report.Peer) string {
 	return s
 }
 
-// remarks returns what a report has to say on each library.
+// remarks returns what a report says about each library.
 func (s Source) remarks() (list []report.Peer) {
 	for _, p := range s.report.Peers {
 		if p.Note != "" {
@@ -45,8 +45,8 @@ func (s Source) remarks() (list []report.Peer) {
 	return list
 }
 
-// label gives each report without a label the first of these that tells all reports
-// apart: its processor, its commit, the name of its file, its letter.
+// label gives each report without a label the first of these that distinguishes all
+// reports: processor, commit, file name, letter.
 func (c *Comparison) label() {
 	for _, name := range []func(s Source) string{
 		func(s Source) string { return machineName(s.report.Machine) },
@@ -66,14 +66,14 @@ func (c *Comparison) label() {
 		}
 		return
 	}
-	for i := range c.Sources { // the user's own are the same
+	for i := range c.Sources { // the user's own labels are equal
 		c.Sources[i].Label = cmp.Or(c.Sources[i].Label, c.Sources[i].Key)
 	}
 }
 
 var brandNoise = regexp.MustCompile(`\((R|TM|r|tm)\)|\bCPU\b|\bProcessor\b|\b\d+-Core\b|@ *[0-9.]+ *GHz`)
 
-// machineName returns the processor's name without what is on every box.
+// machineName returns the processor's name without trademarks and the like.
 func machineName(m report.Machine) string {
 	name := strings.Join(strings.Fields(brandNoise.ReplaceAllString(m.CPU, " ")), " ")
 	name = cmp.Or(name, m.Arch)
@@ -91,7 +91,7 @@ func shorten(s string, n int) string {
 	return s
 }
 
-// commit returns "" where it is not known.
+// commit returns the short commit, "" if it is unknown.
 func commit(b report.Build) string {
 	s := b.Revision
 	if len(s) > 10 {
@@ -106,7 +106,7 @@ func commit(b report.Build) string {
 	return s
 }
 
-// aspects lists what reports are of, and whether they differ in it.
+// aspects lists the properties of the reports, and whether they differ.
 func aspects(sources []Source) []Aspect {
 	size := func(bytes uint64) string {
 		if bytes == 0 {
@@ -164,7 +164,7 @@ func aspects(sources []Source) []Aspect {
 	return list
 }
 
-// byteSize returns a size in the largest unit that leaves at least 1.
+// byteSize writes a size in the largest unit in which it is 1 or more.
 func byteSize(bytes uint64) string {
 	if bytes == 0 {
 		return "0 B"
@@ -182,12 +182,12 @@ func byteSize(bytes uint64) string {
 	return strconv.FormatFloat(x, 'g', 4, 64) + " " + unit
 }
 
-// kinds are the benchmarks that the suite has, in the order of groups.
+// kinds are the suite's benchmarks in the order of the groups.
 var kinds = []struct{ kind, title string }{
 	{"Peak", "FMA peak"}, {"Memory", "memory"}, {"Convert", "conversion"}, {"Gemm", "matrix products"}, {"TrainStep", "training steps"},
 }
 
-// kindRank orders groups: those of the suite, then others.
+// kindRank orders groups: the suite's kinds first, then others.
 func kindRank(kind string) int {
 	for i, k := range kinds {
 		if k.kind == kind {
@@ -197,7 +197,7 @@ func kindRank(kind string) int {
 	return len(kinds)
 }
 
-// threadRank orders numbers of threads, all of them last.
+// threadRank orders numbers of threads, with "all" last.
 func threadRank(threads string) int {
 	n, err := strconv.Atoi(threads)
 	if err != nil {
@@ -206,8 +206,8 @@ func threadRank(threads string) int {
 	return n
 }
 
-// newGroup returns the group that a row is in, without rows: those of one kind, type
-// and number of threads, and what is counted instead of time, but all peaks in one.
+// newGroup returns the group of a row, without rows. A group has one kind, type, number
+// of threads and count; all peaks are in one group.
 func newGroup(name report.Name) Group {
 	g := Group{Kind: name.Base(), DType: name.Get("dtype"), Threads: name.Get("threads")}
 	if g.Kind == "Peak" {
@@ -239,7 +239,7 @@ func threadsLabel(threads string) string {
 	return threads + " threads"
 }
 
-// rowLabel returns what a row is called within its group.
+// rowLabel returns a row's name within its group.
 func rowLabel(name report.Name) string {
 	get := name.Get
 	switch {

@@ -18,34 +18,34 @@ var pageHTML string
 //go:embed page.css
 var pageCSS string
 
-// page is what the template shows.
+// page is the data of the template.
 type page struct {
 	*Comparison
 	CSS                                              template.CSS
 	Tiles                                            []tile
-	Achiever                                         *Column // whose tiles they are
-	Noisy                                            string  // a warning where most of its figures are
+	Achiever                                         *Column // the column of the tiles
+	Noisy                                            string  // a warning if most of its figures are noisy
 	Means                                            table
 	Tables                                           []table
 	Rooflines, Shares, Speedups, Memory, Conversions []figurePart
 	Training, Others                                 []figurePart
 }
 
-// tile is a figure that stands for many.
+// tile is one of the large figures at the top.
 type tile struct {
 	Value, Unit, Of string
 	Noise           string // why it is noisy, "" where it is not
 }
 
-// figurePart is a chart and what it is of.
+// figurePart is a chart with its title.
 type figurePart struct {
 	Title    string
 	Emulated bool
 	SVG      template.HTML
 }
 
-// HTML returns a page for a browser. It loads nothing and runs no scripts, and its
-// content security policy lets it do neither, whatever the reports may hold.
+// HTML returns a page for a browser. It loads nothing and runs no scripts; its content
+// security policy forbids both, whatever the reports contain.
 func (c *Comparison) HTML() ([]byte, error) {
 	p := page{Comparison: c, CSS: template.CSS(pageCSS + c.filterCSS()), Tiles: c.tiles(), Achiever: &c.Columns[max(c.Base, 0)], Means: c.means()}
 	if s := c.Sources[p.Achiever.Report]; 2*s.Noisy > s.Measured {
@@ -64,7 +64,7 @@ func (c *Comparison) HTML() ([]byte, error) {
 		}
 		add(&p.Rooflines, title, s.Emulated, c.rooflineChart(r))
 	}
-	byName := map[string][]*Group{} // those that are drawn row by row
+	byName := map[string][]*Group{} // groups that are drawn row by row
 	var kindsByRow []string
 	for i := range c.Groups {
 		g := &c.Groups[i]
@@ -109,7 +109,7 @@ func (c *Comparison) HTML() ([]byte, error) {
 	}
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"class": c.class, "column": columnClass, "kernels": c.kernels, "remarks": Source.remarks,
-		// So many fill rows of two, and not of three.
+		// This many figures fill rows of two, but not rows of three.
 		"pairs": func(f []figurePart) bool { return len(f)%2 == 0 && len(f)%3 != 0 },
 	}).Parse(pageHTML)
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *Comparison) HTML() ([]byte, error) {
 		if unicode.IsPrint(r) || r == '\n' {
 			return r
 		}
-		return unicode.ReplacementChar // XML has no others, and some turn text around
+		return unicode.ReplacementChar // XML has no others, and some reverse text
 	}, out.Bytes()), nil
 }
 
@@ -138,7 +138,7 @@ func (c *Comparison) kernels(source int) []int {
 	return list
 }
 
-// ops returns the operations of a memory group.
+// ops returns the operations in a group of memory benchmarks.
 func (g *Group) ops() []string {
 	var ops []string
 	for _, row := range g.Rows {
@@ -149,8 +149,7 @@ func (g *Group) ops() []string {
 	return ops
 }
 
-// Compared returns the column that others are compared with, nil if there is none or
-// there are no others.
+// Compared returns the base if other columns are compared with it, or nil.
 func (c *Comparison) Compared() *Column {
 	if c.Base < 0 || len(c.Columns) < 2 {
 		return nil
@@ -158,13 +157,13 @@ func (c *Comparison) Compared() *Column {
 	return &c.Columns[c.Base]
 }
 
-// Differences says what the reports differ in.
+// Differences names the aspects in which the reports differ.
 func (c *Comparison) Differences() string { return strings.Join(c.differences(), ", ") }
 
-// Explain says what the marks mean.
+// Explain says what the marks in the tables mean.
 func (c *Comparison) Explain() []string { return c.legend()[1:] }
 
-// filterCSS hides what is of a column whose box is not checked.
+// filterCSS hides everything of a column whose box is not checked.
 func (c *Comparison) filterCSS() string {
 	var b strings.Builder
 	for i := range c.Columns {
@@ -173,7 +172,7 @@ func (c *Comparison) filterCSS() string {
 	return b.String()
 }
 
-// table is one of the page's. There are as many cells in a row as heads, for each of
+// table is a table of the page. A row has a cell for each head, and that for each of
 // Columns if there are any.
 type table struct {
 	Title   string
@@ -183,7 +182,7 @@ type table struct {
 }
 
 type tableRow struct {
-	Column int // whose row it is, or -1
+	Column int // that the row is about, or -1
 	Label  string
 	Mean   bool
 	Cells  []tableCell
@@ -191,11 +190,11 @@ type tableRow struct {
 
 type tableCell struct {
 	Text, Small, Tip string
-	Weak             bool // not to be relied upon
+	Weak             bool // chance may have made it
 }
 
-// Hint returns the class of the hint that the table scrolls: by about how wide it is,
-// it does on every screen, on all but wide ones, or on a phone.
+// Hint returns the class of the hint that the table scrolls. It depends on the estimated
+// width: the table scrolls on every screen, on all but wide ones, on a phone, or never.
 func (t table) Hint() string {
 	const label, cell = 12, 6 // rem
 	switch width := label + cell*len(t.Heads)*max(len(t.Columns), 1); {
@@ -287,7 +286,7 @@ func (c *Comparison) table(g *Group) table {
 	return t
 }
 
-// cell returns one of a mean, which says how many rows it is of if not of all.
+// cell returns the cell of a mean. It says how many rows the mean covers if not all.
 func (m Mean) cell(g *Group, x float64, format func(float64) string) tableCell {
 	if x == 0 {
 		return tableCell{}
@@ -299,7 +298,7 @@ func (m Mean) cell(g *Group, x float64, format func(float64) string) tableCell {
 	return cell
 }
 
-// means returns a table of all geometric means, of each column a row.
+// means returns a table of all geometric means, with a row for each column.
 func (c *Comparison) means() table {
 	var t table
 	for i, col := range c.Columns {
@@ -331,7 +330,7 @@ func (c *Comparison) means() table {
 	return t
 }
 
-// tiles returns what the base, or without one the first column, has achieved.
+// tiles returns the best figures of the base or, without one, of the first column.
 func (c *Comparison) tiles() []tile {
 	column := max(c.Base, 0)
 	var tiles []tile

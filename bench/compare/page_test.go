@@ -326,7 +326,7 @@ func TestPageHolds(t *testing.T) {
 	if !bytes.Contains(data, []byte(`content="default-src &#39;none&#39;`)) && !bytes.Contains(data, []byte(`content="default-src 'none'`)) {
 		t.Error("no content security policy")
 	}
-	if n := strings.Count(page.text, "Its figures tell nothing of a real machine"); n != 1 {
+	if n := strings.Count(page.text, "Its figures say nothing about a real machine"); n != 1 {
 		t.Errorf("the emulated machine is warned of %d times", n)
 	}
 }

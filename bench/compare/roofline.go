@@ -9,23 +9,23 @@ import (
 	"github.com/halfgrad/halfgrad/bench/report"
 )
 
-// Roofline is what bounds a machine with so many threads: no arithmetic of intensity x
-// is faster than the least of the peak and x times the bandwidth of the memory that
-// its operands come from (Williams, Waterman and Patterson, "Roofline", 2009).
+// Roofline is the bound of a machine with so many threads: arithmetic of intensity x runs
+// at most at the peak, and at most at x times the bandwidth of the memory that holds its
+// operands (Williams, Waterman and Patterson, "Roofline", 2009).
 type Roofline struct {
 	Report  int     `json:"report"`
 	Threads string  `json:"threads"`          // as the rows have it
-	Peak    float64 `json:"peak"`             // GFLOPS, the most that any kernel has
+	Peak    float64 `json:"peak"`             // GFLOPS, the highest of all kernels
 	Memory  []Roof  `json:"memory,omitempty"` // the fastest first
 }
 
 // Roof is the bandwidth of a level of memory.
 type Roof struct {
-	Level     string  `json:"level"`     // L1, L2, L3, DRAM, or the size measured where no caches are known
-	Bandwidth float64 `json:"bandwidth"` // GB/s, the most that any operation and kernel has
+	Level     string  `json:"level"`     // L1, L2, L3, DRAM, or the size measured if the caches are unknown
+	Bandwidth float64 `json:"bandwidth"` // GB/s, the highest of all operations and kernels
 }
 
-// rooflines returns those of all machines of which a peak was measured.
+// rooflines returns the rooflines of all machines whose peak was measured.
 func (c *Comparison) rooflines() []Roofline {
 	var list []Roofline
 	for i, s := range c.Sources {
@@ -80,8 +80,8 @@ func (c *Comparison) memory(source int, threads string, caches report.Caches) []
 	return roofs
 }
 
-// intensity returns the arithmetic done per byte that must move at the least, each
-// array once for each pass over it, in flop/B. It is 0 where that is not known.
+// intensity returns the arithmetic per byte that must move at least, in flop/B, where
+// each pass over an array moves it once. It is 0 if unknown.
 func intensity(name report.Name) float64 {
 	switch name.Base() {
 	case "Gemm":
@@ -93,16 +93,15 @@ func intensity(name report.Name) float64 {
 	return 0
 }
 
-// stepIntensity is that of a training step of a fully connected network with P weights
-// and biases, whose layers take in widths w₀, w₁, …, and put out w₁, w₂, …:
+// stepIntensity is the intensity of a training step of a fully connected network:
 //
-//   - the weights are read in fp16 forward and, but for the first layer's, backward;
-//   - their gradients, in fp32, are written, and read by the optimizer, which reads and
+//   - the weights are read in fp16 forward and, except in the first layer, backward;
+//   - their gradients are written in fp32 and read by the optimizer, which reads and
 //     writes the master weights and each of its slots, and writes the fp16 copy;
-//   - of each image's activations, each layer's input is read forward and backward, and
-//     its output written; the gradients of the outputs are written and read, in fp16.
+//   - each layer's input is read forward and backward, its output is written, and the
+//     gradients of its output are written and read, in fp16.
 //
-// In fp32 there is no copy, and all is of four bytes.
+// In fp32 there is no copy, and every element has four bytes.
 func stepIntensity(name report.Name) float64 {
 	var widths []float64
 	for w := range strings.SplitSeq(name.Get("model"), "-") {
@@ -140,7 +139,7 @@ func number(s string) float64 {
 	return float64(n)
 }
 
-// finite returns x, or 0 if it is no number above 0.
+// finite returns x if it is a finite number above 0, and 0 otherwise.
 func finite(x float64) float64 {
 	if !positive(x) {
 		return 0
@@ -148,7 +147,7 @@ func finite(x float64) float64 {
 	return x
 }
 
-// dtypeSize returns an element's bytes, 0 where they are not known.
+// dtypeSize returns the bytes of an element, 0 if unknown.
 func dtypeSize(name report.Name) float64 {
 	return map[string]float64{"fp16": 2, "bf16": 2, "fp32": 4, "fp64": 8}[name.Get("dtype")]
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/halfgrad/halfgrad/bench/report"
 )
 
-// WriteText writes tables for a terminal: what the reports are of, and a table of each
-// group.
+// WriteText writes tables for a terminal: one that describes the reports, and one for
+// each group.
 func (c *Comparison) WriteText(w io.Writer) error {
 	var t textTable
 	c.textHead(&t)
@@ -34,7 +34,7 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	return nil
 }
 
-// textHead says what the reports are of.
+// textHead adds the table that describes the reports.
 func (c *Comparison) textHead(t *textTable) {
 	title := "one report"
 	if n := len(c.Sources); n > 1 {
@@ -69,7 +69,7 @@ func (c *Comparison) textHead(t *textTable) {
 	t.flush()
 }
 
-// differences names what the reports differ in.
+// differences names the aspects in which the reports differ.
 func (c *Comparison) differences() []string {
 	var names []string
 	for _, a := range c.Aspects {
@@ -80,9 +80,8 @@ func (c *Comparison) differences() []string {
 	return names
 }
 
-// textGroup adds the table of a group: of each column that has anything in it the
-// median, its confidence interval, and where they are known its share of the peak and
-// its speed-up.
+// textGroup adds the table of a group. Each column with a figure in it shows the median,
+// its confidence interval and, if known, the share of the peak and the speed-up.
 func (c *Comparison) textGroup(t *textTable, g *Group) {
 	columns := c.columnsOf(g)
 	shares, speedups := g.has(func(cell *Cell) bool { return cell.Share != nil }), g.has(func(cell *Cell) bool { return cell.Speedup != nil })
@@ -177,7 +176,7 @@ func textImages(e *Estimate) string {
 	return figure(e.Median) + "/s"
 }
 
-// String returns the ratio, or ~ where chance may have made it.
+// String returns the ratio, or ~ if chance may have made it.
 func (s *Speedup) String() string {
 	switch {
 	case s == nil:
@@ -188,7 +187,7 @@ func (s *Speedup) String() string {
 	return ratio(s.Ratio)
 }
 
-// tip says what a speed-up is by.
+// tip says how certain a speed-up is.
 func (s *Speedup) tip() string {
 	if s.Interval != nil {
 		return fmt.Sprintf("%s, by turns %s to %s", ratio(s.Ratio), ratio(s.Interval.Lo), ratio(s.Interval.Hi))
@@ -204,7 +203,8 @@ func ratio(x float64) string {
 	return figure3(x) + "×"
 }
 
-// figure writes four significant digits, and no exponent where none is called for.
+// figure writes four significant digits, with an exponent only if the number is very large
+// or small.
 func figure(x float64) string { return significant(x, 4) }
 
 func figure3(x float64) string { return significant(x, 3) }
@@ -217,7 +217,7 @@ func significant(x float64, digits int) string {
 	return strconv.FormatFloat(x, 'f', max(digits-1-magnitude, 0), 64)
 }
 
-// rounded returns x in so many digits.
+// rounded returns x rounded to so many digits.
 func rounded(x float64, digits int) float64 {
 	x, err := strconv.ParseFloat(strconv.FormatFloat(x, 'e', digits-1, 64), 64)
 	if err != nil {
@@ -248,14 +248,14 @@ func (c *Comparison) columnsOf(g *Group) []int {
 	return columns
 }
 
-// has returns whether a cell of the group is such.
+// has reports whether is holds for a cell of the group.
 func (g *Group) has(is func(*Cell) bool) bool {
 	return slices.ContainsFunc(g.Rows, func(r Row) bool {
 		return slices.ContainsFunc(r.Cells, func(cell *Cell) bool { return cell != nil && is(cell) })
 	})
 }
 
-// legend explains what the tables have.
+// legend explains the tables.
 func (c *Comparison) legend() []string {
 	lines := []string{"", "medians, their 95% confidence intervals, and shares of the FMA peak taken beside each sample"}
 	noisy, measured := 0, 0
@@ -263,7 +263,7 @@ func (c *Comparison) legend() []string {
 		noisy, measured = noisy+s.Noisy, measured+s.Measured
 	}
 	if c.Base >= 0 && len(c.Columns) > 1 {
-		lines = append(lines, fmt.Sprintf("×: speed-up against %s; ~: chance may have made the difference (Mann-Whitney U test, p ≥ 0.05; or, where they took turns, 1 is in the ratio's interval)", c.Columns[c.Base].Key))
+		lines = append(lines, fmt.Sprintf("×: speed-up against %s; ~: chance may have made the difference (Mann-Whitney U test, p ≥ 0.05; or, where they took turns, the ratio's interval includes 1)", c.Columns[c.Base].Key))
 	}
 	if noisy > 0 {
 		lines = append(lines, fmt.Sprintf("!: noisy, %d of %d: the interval is wider than ±%s, or the peak varied by more than %s meanwhile",
@@ -271,14 +271,14 @@ func (c *Comparison) legend() []string {
 	}
 	for _, s := range c.Sources {
 		if s.Emulated {
-			lines = append(lines, fmt.Sprintf("%s is emulated: its figures tell nothing of a real machine, and are compared with nothing", s.Key))
+			lines = append(lines, fmt.Sprintf("%s is emulated: its figures say nothing about a real machine and are not compared", s.Key))
 		}
 	}
 	return lines
 }
 
-// textTable aligns cells: the first of a row to the left, others to the right if they
-// are figures. If there are heads, each but the first stands above span cells.
+// textTable aligns cells: the first of a row to the left, figures to the right. Each of the
+// heads, except the first, stands above span cells.
 type textTable struct {
 	out   strings.Builder
 	heads []string
@@ -294,7 +294,7 @@ func (t *textTable) row(right bool, cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// flush writes the rows so far.
+// flush writes the rows that were added.
 func (t *textTable) flush() {
 	var widths []int
 	for _, row := range t.rows {
@@ -337,7 +337,7 @@ func (t *textTable) flush() {
 	t.heads, t.rows, t.span = nil, nil, 0
 }
 
-// printable returns s without what moves a terminal's cursor or turns text around.
+// printable replaces what would move a terminal's cursor or reverse text.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

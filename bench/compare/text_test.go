@@ -55,7 +55,7 @@ func TestText(t *testing.T) {
 	all := strings.Join(lines, "\n")
 	for _, want := range []string{
 		"3 reports, which differ (*) in CPU, emulated, kernels, peers\n", "C: D (emulated) EMULATED", "C emu (emulated)\n", "×: speed-up against A fast; ~: chance may",
-		"!: noisy, 1 of ", "C is emulated: its figures tell nothing of a real machine",
+		"!: noisy, 1 of ", "C is emulated: its figures say nothing about a real machine",
 	} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no %q in\n%s", want, all)

@@ -12,7 +12,7 @@ import (
 	"github.com/halfgrad/halfgrad/internal/files"
 )
 
-// What is wrong with a file: an [*Error] is one of them, by [errors.Is].
+// The kinds of problems of a file. An [*Error] is one of them, by [errors.Is].
 var (
 	ErrForeign   = errors.New("not a halfgrad benchmark report")
 	ErrSchema    = errors.New("a benchmark report of another schema version")
@@ -34,11 +34,11 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Problem }
 
-// maxSize is more than any report has: 4000 benchmarks of a thousand samples each.
+// maxSize is room for 4000 benchmarks of a thousand samples each: more than any report.
 const maxSize = 128 << 20
 
-// Read reads and checks a report. The error is an [*Error] if the file is not a
-// report of this schema as it was written, and otherwise tells why it cannot be read.
+// Read reads and checks a report. The error is an [*Error] if the file is not a report
+// of this schema, or was changed since it was written.
 func Read(path string) (*Report, error) {
 	f, _, err := files.Open(path)
 	if err != nil {
@@ -52,7 +52,7 @@ func Read(path string) (*Report, error) {
 	return Parse(path, data)
 }
 
-// Parse is [Read] of a file's content. path is for the error.
+// Parse is [Read] for a file's content. The error names path.
 func Parse(path string, data []byte) (*Report, error) {
 	wrong := func(problem error, format string, args ...any) error {
 		return &Error{path, problem, fmt.Sprintf(format, args...)}
@@ -63,7 +63,7 @@ func Parse(path string, data []byte) (*Report, error) {
 	if len(data) == 0 {
 		return nil, wrong(ErrTruncated, "it is empty")
 	}
-	// What it is comes first, whatever the rest may be.
+	// Whether it is a report at all is checked first.
 	var head struct {
 		Kind   string `json:"kind"`
 		Schema int    `json:"schema"`
@@ -114,8 +114,8 @@ func (r *Report) sum() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// Encode returns the file's content, and sets r's kind, schema and checksum. The
-// error says what of r cannot be.
+// Encode sets r's kind, schema and checksum and returns the file's content. The error
+// says what is wrong with r.
 func (r *Report) Encode() ([]byte, error) {
 	r.Kind, r.Schema = Kind, Schema
 	if err := r.check(); err != nil {
@@ -131,7 +131,7 @@ func (r *Report) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	// A benchmark a line: hundreds of samples are not for reading one by one.
+	// Each benchmark has one line, however many samples.
 	b = append(bytes.TrimSuffix(b, []byte("\n}")), ",\n  \"benchmarks\": ["...)
 	for i, benchmark := range r.Benchmarks {
 		line, err := json.Marshal(benchmark)
@@ -146,7 +146,7 @@ func (r *Report) Encode() ([]byte, error) {
 	return append(b, "\n  ]\n}\n"...), nil
 }
 
-// Write writes the file, all of it or nothing.
+// Write writes the file whole or not at all.
 func (r *Report) Write(path string) error {
 	b, err := r.Encode()
 	if err != nil {

@@ -7,15 +7,14 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// WriteGo writes the samples in Go's benchmark format, one a line, so that benchstat
-// compares reports:
+// WriteGo writes the samples in Go's benchmark format, one per line, for benchstat:
 //
 //	benchstat old.txt new.txt                          # of one machine
 //	benchstat -ignore goos,goarch,cpu a.txt b.txt      # of two
 //	benchstat -col /kernel new.txt
 //
-// Times are in ns/op, counts in instructions/op; rates and the peak beside them are
-// GFLOPS and the like, of which more is better.
+// Times are in ns/op and counts in instructions/op, where less is better. Rates and the
+// peak are in GFLOPS and the like, where more is better.
 func (r *Report) WriteGo(w io.Writer) error {
 	out := benchfmt.NewWriter(w)
 	for _, unit := range []string{GFLOPS, "GB/s", "Gelem/s", "flop/instruction", "peak-GFLOPS"} {
@@ -24,8 +23,8 @@ func (r *Report) WriteGo(w io.Writer) error {
 			return fmt.Errorf("report: %w", err)
 		}
 	}
-	// No more than what `go test -bench` writes: benchstat keeps apart what differs in
-	// anything here.
+	// Nothing but what `go test -bench` writes: benchstat keeps results apart that differ in
+	// any of these.
 	var config []benchfmt.Config
 	for _, c := range [][2]string{{"goos", r.Machine.OS}, {"goarch", r.Machine.Arch}, {"cpu", r.Machine.CPU}} {
 		if c[1] != "" {

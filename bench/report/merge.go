@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Merge adds what other has measured to r: on the same machine, with the same build.
-// The error is that of [Same], and leaves r as it is.
+// Merge adds the benchmarks of other, a report of the same machine and build, to r. The
+// error is that of [Same], and r is unchanged then.
 //
-// Benchmarks that both have are other's then, so that what took turns stays together.
-// If other has peers, then all that r had of peers gives way to them, for the same
-// reason. The date and the suite stay r's, and settings are what either had; how many
-// samples a benchmark has only it tells then.
+// Where both have a benchmark, other's replaces r's, so that benchmarks that took turns
+// stay together. For the same reason the peers of other, if any, replace all of r's. r
+// keeps its date and suite and gets the settings of both; the number of rounds is then
+// only a maximum.
 func (r *Report) Merge(other *Report) error {
 	if err := Same(r, other); err != nil {
 		return err
@@ -68,10 +68,10 @@ func (r *Report) Merge(other *Report) error {
 	return nil
 }
 
-// Same returns an error that says in what two reports are not of the same machine and
-// build: the first field in which they differ. Memory may by one part in 64, some of
-// which a system keeps for itself at its start. What version a build is depends on how
-// it was built, and is not looked at; its revision is, where both know one.
+// Same returns an error if two reports are of different machines or builds. It names the
+// first field in which they differ. Memory may differ by one part in 64, because a system
+// keeps some for itself when it starts. The version is ignored, because it depends on how
+// the program was built; the revision counts where both reports know it.
 func Same(a, b *Report) error {
 	ma, mb := a.Machine, b.Machine
 	if max(ma.Memory, mb.Memory)-min(ma.Memory, mb.Memory) <= ma.Memory/64 {
@@ -88,7 +88,7 @@ func Same(a, b *Report) error {
 	return same("build", ba, bb)
 }
 
-// same compares two structs of one type, an empty slice like none.
+// same compares the fields of two structs. An empty slice equals nil.
 func same[T any](what string, a, b T) error {
 	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
 	for i := range x.NumField() {
@@ -100,7 +100,7 @@ func same[T any](what string, a, b T) error {
 	return nil
 }
 
-// union returns the elements of a, and those of b that a lacks.
+// union returns the elements of a followed by those of b that a lacks.
 func union[E comparable](a, b []E) []E {
 	all := slices.Clone(a)
 	for _, x := range b {

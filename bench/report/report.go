@@ -1,19 +1,19 @@
-// Package report is the file in which measurements of a machine are kept: what
-// was measured on what, every sample, and nothing that follows from them.
+// Package report reads and writes the file that keeps the measurements of a machine:
+// what was measured, on what, and every sample.
 //
-// It does not measure; package suite does. It does not judge either, but for what
-// the samples tell of themselves: medians with confidence intervals, the share of
-// the machine's peak, and whether they are noisy.
+// Package suite measures, and package compare compares. This package computes what
+// follows from the samples of one benchmark: medians with confidence intervals, the
+// share of the machine's peak, and whether the samples are noisy.
 //
 // # The file
 //
-// JSON, with these fields (those marked ? may be missing, and mean unknown, none or
-// false then):
+// The file is JSON with these fields. Those marked ? may be missing, which means
+// unknown, none or false:
 //
 //	kind        "halfgrad-bench"
 //	schema      1, the version of all that follows
 //	sha256      of the file's content with an empty sha256 and no white space around
-//	            values, which tells of a file that was edited
+//	            values; it detects an edited file
 //	date        when the measurements began, RFC 3339, in UTC
 //	suite       what was run: "quick", "full", or another name
 //	seconds     how long it took
@@ -22,12 +22,12 @@
 //	machine     os, arch, as Go calls them;? cpu, vendor, family, model, stepping;
 //	            cores, the logical ones that Go uses;? caches, l1d, l2, l3 in bytes, 0
 //	            where unknown;? memory in bytes;? hypervisor;? features; kernels, the
-//	            tiers that it supports;? emulated, and by what: speeds are no claims then
+//	            tiers that it supports;? emulated, and by what: its speeds mean nothing
 //	settings    kernels and threads that were measured, and rounds, the samples of each
-//	            where nothing is merged
-//	peers       ? other libraries that were measured: kernel, what stands for it in names,
-//	            name;? version;? core, the processor or instruction set it was written for
-//	            by its own account;? settings, that it was told by; ? note
+//	            benchmark unless reports were merged
+//	peers       ? other libraries that were measured: kernel, their name in benchmarks;
+//	            name;? version;? core, the processor or instruction set that its code
+//	            is for, as it says;? settings, its environment variables; ? note
 //	benchmarks  one a line: name, unit,? work, samples,? peak,? run
 //	omitted     ? names of benchmarks that were not run, and why
 //
@@ -42,21 +42,19 @@
 //	Gemm/m=512/n=768/k=3072/ta=n/tb=n/dtype=fp32/threads=2/kernel=openblas
 //	Gemm/m=64/n=64/k=64/ta=n/tb=n/dtype=fp16/threads=1/count=instructions/kernel=neon
 //
-// Where the kernel is none of the machine's tiers it is a peer's, another library's.
+// A kernel that is none of the machine's tiers is a peer: another library.
 //
-// Samples are in the order in which they were taken, in the unit "ns", the time of
-// one operation, "instructions", how many one operation takes, or "GFLOPS", which
-// only Peak has. Instructions are counted where time is no claim, in an emulator, and
-// such benchmarks have count=instructions in their names. Work is what one operation
-// does: an amount, and its unit, "flop", "B" or "element". Peak has a sample of
-// the FMA peak in GFLOPS of as many threads for each of samples, taken just before
-// it, or before all that take turns with it. Rates and shares follow from these, see
-// [Benchmark.Rate] and [Benchmark.Share]; they are not in the file.
+// Samples are in the order in which they were taken. Their unit is "ns", the time of
+// one operation; "GFLOPS", for Peak alone; or "instructions", the number that one
+// operation takes, which older programs counted in emulators under names with
+// count=instructions. Work is what one operation does: an amount and its unit, "flop",
+// "B" or "element". Peak has the FMA peak in GFLOPS of as many threads for each sample,
+// taken just before the sample, or before the round of turns. Rates and shares follow
+// from these and are not in the file, see [Benchmark.Rate] and [Benchmark.Share].
 //
-// Run is a number above 0 that benchmarks have in common which were measured by
-// turns. Of those that have also all in common but dtype and kernel, samples of one
-// index were taken within the same milliseconds: it is their ratios that count, see
-// [Paired].
+// Run is a number above 0 that is equal in benchmarks that were measured by turns.
+// Where such benchmarks differ in dtype and kernel alone, their samples of one index
+// were taken within the same milliseconds, and their ratio is what counts, see [Paired].
 package report
 
 import (
@@ -74,7 +72,7 @@ const (
 	Schema = 1
 )
 
-// Report is all that a run of a suite measured.
+// Report is the result of a run of a suite.
 type Report struct {
 	Kind       string      `json:"kind"`
 	Schema     int         `json:"schema"`
@@ -99,7 +97,7 @@ type Build struct {
 	Modified bool   `json:"modified,omitempty"` // since that revision
 }
 
-// Machine says what was measured. Zero values are what is not known.
+// Machine describes the machine that was measured. Zero values are unknown.
 type Machine struct {
 	OS         string   `json:"os"`   // GOOS
 	Arch       string   `json:"arch"` // GOARCH
@@ -114,8 +112,8 @@ type Machine struct {
 	Hypervisor string   `json:"hypervisor,omitempty"`
 	Features   []string `json:"features,omitempty"`
 	Kernels    []string `json:"kernels"`            // supported tiers, the preferred one first
-	Emulated   bool     `json:"emulated,omitempty"` // speeds are no claims
-	Emulator   string   `json:"emulator,omitempty"` // what tells of it
+	Emulated   bool     `json:"emulated,omitempty"` // its speeds mean nothing
+	Emulator   string   `json:"emulator,omitempty"` // how that is known
 }
 
 // Caches holds sizes in bytes, 0 where unknown.
@@ -125,9 +123,9 @@ type Caches struct {
 	L3  int `json:"l3"`
 }
 
-// Level returns the first level of memory that a working set fits with some room:
-// "L1", "L2", "L3" or "DRAM", or "" where no cache is known. bytes are a thread's own;
-// the L3 cache is shared.
+// Level returns the first level of memory that holds a working set with some room:
+// "L1", "L2", "L3" or "DRAM", or "" where no cache is known. Each of the threads has so
+// many bytes to itself, and all share the L3 cache.
 func (c Caches) Level(bytes, threads int) string {
 	fits := func(n, cache int) bool { return n <= cache/4*3 }
 	switch {
@@ -147,17 +145,17 @@ func (c Caches) Level(bytes, threads int) string {
 type Settings struct {
 	Kernels []string `json:"kernels"` // tiers
 	Threads []int    `json:"threads"`
-	Rounds  int      `json:"rounds"` // each takes a sample of each benchmark
+	Rounds  int      `json:"rounds"` // a sample of each benchmark in each
 }
 
-// Peer is another library that was measured. Empty values are what is not known.
+// Peer is another library that was measured. Empty values are unknown.
 type Peer struct {
 	Kernel   string   `json:"kernel"` // in the names of its benchmarks
 	Name     string   `json:"name"`
 	Version  string   `json:"version,omitempty"`
-	Core     string   `json:"core,omitempty"`     // that its code was for, as it says
-	Settings []string `json:"settings,omitempty"` // that it was given, such as OPENBLAS_CORETYPE=SKYLAKEX
-	Note     string   `json:"note,omitempty"`     // on what it is and how it was used
+	Core     string   `json:"core,omitempty"`     // that its code is for, as it says
+	Settings []string `json:"settings,omitempty"` // environment variables, such as OPENBLAS_CORETYPE=SKYLAKEX
+	Note     string   `json:"note,omitempty"`     // what it is and how it was used
 }
 
 // Omission is a benchmark that was not run.
@@ -166,14 +164,14 @@ type Omission struct {
 	Reason string `json:"reason"`
 }
 
-// Benchmark is what was measured of one thing.
+// Benchmark is one measurement.
 type Benchmark struct {
 	Name    Name      `json:"name"`
 	Unit    string    `json:"unit"` // of the samples: Nanoseconds, Instructions or GFLOPS
 	Work    *Work     `json:"work,omitempty"`
 	Samples []float64 `json:"samples"`
 	Peak    []float64 `json:"peak,omitempty"` // GFLOPS, just before each sample
-	Run     int       `json:"run,omitempty"`  // in which it took turns with others, see [Paired]
+	Run     int       `json:"run,omitempty"`  // number of the run in which it took turns with others, see [Paired]
 }
 
 // The units of samples.
@@ -196,7 +194,7 @@ const (
 	Element = "element"
 )
 
-// rateUnits name what is done in a second, in billions.
+// rateUnits are the units of a billion of work per second.
 var rateUnits = map[string]string{FLOP: GFLOPS, Bytes: "GB/s", Element: "Gelem/s"}
 
 // Name is a benchmark's name: what is measured, then key=value parts.
@@ -223,8 +221,8 @@ func (n Name) Get(key string) string {
 	return ""
 }
 
-// Without returns the name without some keys, which is what benchmarks of two
-// machines have in common: Without("kernel").
+// Without returns the name without some keys: Without("kernel") is what the benchmarks
+// of two machines have in common.
 func (n Name) Without(keys ...string) Name {
 	parts := strings.Split(string(n), "/")
 	parts = slices.DeleteFunc(parts, func(part string) bool {
@@ -244,7 +242,7 @@ func (r *Report) Find(name Name) *Benchmark {
 	return nil
 }
 
-// check returns an error that says what of r cannot be.
+// check returns an error that says what is wrong with r.
 func (r *Report) check() error {
 	switch {
 	case r.Kind != Kind:

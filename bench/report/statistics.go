@@ -12,20 +12,18 @@ import (
 // Confidence is the level of all confidence intervals.
 const Confidence = 0.95
 
-// What is noisy.
+// The limits beyond which samples are noisy.
 const (
-	WideInterval = 0.05 // the bounds' distance from the median, as a share of it
+	WideInterval = 0.05 // from the median to a bound, as a share of the median
 	WidePeak     = 0.10 // from the peak's 10th to its 90th percentile, as a share of its median
 )
 
-// MinSamples is the fewest samples of which a median has a finite confidence
-// interval at the level Confidence: all six of them lie on one side of the true
-// median once in 32 times.
+// MinSamples is the smallest number of samples with a finite confidence interval of the
+// median at the level Confidence: six lie on one side of the true median once in 32 times.
 const MinSamples = 6
 
-// Summary returns the median of the samples and its confidence interval, which
-// assumes nothing of their distribution. Its bounds are infinite where there are
-// fewer than MinSamples.
+// Summary returns the median of the samples and its confidence interval, whatever their
+// distribution. The bounds are infinite for fewer than MinSamples.
 func (b *Benchmark) Summary() benchmath.Summary { return summary(b.Samples) }
 
 func summary(samples []float64) benchmath.Summary {
@@ -37,9 +35,9 @@ func sample(values []float64) *benchmath.Sample {
 	return benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
 }
 
-// Rate returns what is done per time, and its unit: GFLOPS, GB/s (of 1e9 bytes) or
-// Gelem/s; or per instruction: flop/instruction and so on. Higher is better. ok is
-// false where the work is not known.
+// Rate returns the work per time and its unit: GFLOPS, GB/s (1e9 bytes) or Gelem/s; or
+// the work per instruction, in flop/instruction and so on. More is better. ok is false
+// if the work is unknown.
 func (b *Benchmark) Rate() (s benchmath.Summary, unit string, ok bool) {
 	rates := b.Rates()
 	if rates == nil {
@@ -76,9 +74,8 @@ func (b *Benchmark) Rates() []float64 {
 	return rates
 }
 
-// Share returns the share of the FMA peak that was reached, each sample against the
-// peak just before it. ok is false where the work is no arithmetic, or the peak was
-// not measured.
+// Share returns the share of the FMA peak: of each sample, the rate over the peak just
+// before it. ok is false if the work is not arithmetic or the peak was not measured.
 func (b *Benchmark) Share() (s benchmath.Summary, ok bool) {
 	if b.RateUnit() != GFLOPS || len(b.Peak) == 0 {
 		return benchmath.Summary{}, false
@@ -91,8 +88,8 @@ func (b *Benchmark) Share() (s benchmath.Summary, ok bool) {
 	return summary(shares), true
 }
 
-// Images returns how many images a second a training step, whose name tells its
-// batch, takes in. ok is false for anything else.
+// Images returns the images per second of a training step, by the batch in its name. ok
+// is false for other benchmarks.
 func (b *Benchmark) Images() (s benchmath.Summary, ok bool) {
 	batch, err := strconv.Atoi(b.Name.Get("batch"))
 	if err != nil || b.Unit != Nanoseconds {
@@ -105,7 +102,7 @@ func (b *Benchmark) Images() (s benchmath.Summary, ok bool) {
 	return summary(images), true
 }
 
-// Noise returns why the figures are not to be trusted, "" where nothing tells so.
+// Noise says why the samples are noisy, or returns "".
 func (b *Benchmark) Noise() string {
 	if len(b.Samples) < MinSamples {
 		return fmt.Sprintf("%d samples: a confidence interval takes %d", len(b.Samples), MinSamples)
@@ -130,11 +127,11 @@ func spread(values []float64) float64 {
 	return (at(0.9) - at(0.1)) / at(0.5)
 }
 
-// Compare tells whether two benchmarks differ: by how much, as the ratio of b's
-// median rate to a's (over 1 where b is faster), and the Mann-Whitney U test of
-// whether chance alone makes samples so different (P < Alpha: hardly). Where the
-// work is not known, rates are operations per time. The error says why they cannot
-// be compared: their units are not the same, or work of one is unknown.
+// Compare compares two benchmarks: the ratio of b's median rate to a's, above 1 where b
+// is faster, and the Mann-Whitney U test, whose P is the probability that chance alone
+// makes samples so different. Where the work of both is unknown, their rates are
+// operations per time. The error says why they cannot be compared: their units differ, or
+// the work of one is unknown.
 func Compare(a, b *Benchmark) (ratio float64, c benchmath.Comparison, err error) {
 	if ua, ub := a.RateUnit(), b.RateUnit(); ua != ub {
 		return 0, benchmath.Comparison{}, fmt.Errorf("report: %s is in %q and %s in %q: want one unit", a.Name, ua, b.Name, ub)
@@ -151,9 +148,9 @@ func Compare(a, b *Benchmark) (ratio float64, c benchmath.Comparison, err error)
 	return summary(rb).Center / summary(ra).Center, c, nil
 }
 
-// Paired returns the ratio of b's rate to a's (over 1 where b is faster), sample by
-// sample, which is free of what made the whole machine slow for a while. ok is false
-// where the two did not take turns, or their work is not the same.
+// Paired returns the median of the ratios of b's rate to a's, sample by sample, above 1
+// where b is faster. What slowed the whole machine for a while cancels out. ok is false
+// if the two did not take turns or their work differs.
 func Paired(a, b *Benchmark) (s benchmath.Summary, ok bool) {
 	sameWork := a.Work == b.Work || a.Work != nil && b.Work != nil && *a.Work == *b.Work
 	if a.Run == 0 || a.Run != b.Run || a.Unit != b.Unit || !sameWork || len(a.Samples) != len(b.Samples) ||

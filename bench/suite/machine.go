@@ -16,8 +16,8 @@ import (
 	"github.com/halfgrad/halfgrad/kernels"
 )
 
-// ThisMachine says what the suite runs on. It holds nothing that tells whose machine
-// it is: no name, address or serial number.
+// ThisMachine describes the machine that the suite runs on, without anything that
+// identifies it: no name, address or serial number.
 func ThisMachine() report.Machine {
 	c := cpuid.CPU
 	m := report.Machine{
@@ -30,7 +30,7 @@ func ThisMachine() report.Machine {
 	root := os.DirFS("/")
 	if m.Emulator = emulator(m, root); m.Emulator != "" {
 		m.Emulated = true
-		return m // what the files of the system tell is another machine's
+		return m // the system's files describe another machine
 	}
 	if m.CPU == "" {
 		describe(&m, root)
@@ -41,8 +41,8 @@ func ThisMachine() report.Machine {
 	return m
 }
 
-// emulator returns what tells that instructions are translated for another processor,
-// "" if nothing does. root is the file system.
+// emulator says how it is known that the processor is emulated, or returns "". root is
+// the file system.
 func emulator(m report.Machine, root fs.FS) string {
 	if strings.HasPrefix(m.Hypervisor, "TCG") {
 		return "QEMU, by its hypervisor's name"
@@ -54,7 +54,7 @@ func emulator(m report.Machine, root fs.FS) string {
 		return ""
 	}
 	// An emulator of one process, such as qemu-user, runs on a kernel of another
-	// architecture, which shows in what it does not translate.
+	// architecture, and some of that kernel's files are visible.
 	const modalias, cpuinfo = "sys/devices/system/cpu/modalias", "proc/cpuinfo"
 	if b, err := fs.ReadFile(root, modalias); err == nil {
 		kernel, _, _ := strings.Cut(strings.TrimPrefix(string(b), "cpu:type:"), ":")
@@ -86,7 +86,7 @@ func field(cpuinfo, key string) (value string, found bool) {
 	return "", false
 }
 
-// describe fills in what Linux knows of a processor that does not name itself.
+// describe fills in what Linux knows about a processor that does not name itself.
 func describe(m *report.Machine, root fs.FS) {
 	b, err := fs.ReadFile(root, "proc/cpuinfo")
 	if err != nil {
@@ -111,7 +111,7 @@ func describe(m *report.Machine, root fs.FS) {
 	}
 	m.Model, m.Stepping = number("CPU part"), number("CPU variant")<<4|number("CPU revision")
 	m.Vendor = armVendors[m.Family]
-	// Cores of several kinds may be in one machine.
+	// A machine may have cores of several kinds.
 	var names []string
 	for line := range strings.Lines(info) {
 		k, v, _ := strings.Cut(line, ":")
@@ -130,8 +130,8 @@ func describe(m *report.Machine, root fs.FS) {
 	m.CPU = strings.Join(names, " + ")
 }
 
-// armVendors and armCores name the implementers and part numbers of MIDR_EL1, as their
-// reference manuals and Linux (arch/arm64/include/asm/cputype.h) have them.
+// armVendors and armCores name the implementers and part numbers of MIDR_EL1. Source:
+// the reference manuals, and Linux (arch/arm64/include/asm/cputype.h).
 var (
 	armVendors = map[int]string{0x41: "ARM", 0x46: "Fujitsu", 0x48: "HiSilicon", 0x4e: "NVIDIA", 0x51: "Qualcomm", 0x53: "Samsung", 0x61: "Apple", 0x6d: "Microsoft", 0xc0: "Ampere"}
 	armCores   = map[[2]int]string{
@@ -148,7 +148,7 @@ var (
 	}
 )
 
-// caches returns what Linux tells of the caches of the first core.
+// caches returns the cache sizes of the first core as Linux tells them.
 func caches(root fs.FS) (c report.Caches) {
 	const dir = "sys/devices/system/cpu/cpu0/cache"
 	entries, err := fs.ReadDir(root, dir)

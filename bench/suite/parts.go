@@ -42,24 +42,25 @@ func (s *session) build() error {
 	return nil
 }
 
-// add adds a task, unless there is one of that name: some do not depend on the tier.
+// add adds a task, unless there is one of that name: tasks that do not depend on the
+// tier are the same for all.
 func (s *session) add(b report.Benchmark, peak bench.Peak, setUp func() (operation, error)) {
 	if !slices.ContainsFunc(s.tasks, func(t *task) bool { return t.Name == b.Name }) {
 		s.tasks = append(s.tasks, &task{Benchmark: b, peak: peak, setUp: setUp})
 	}
 }
 
-// ready is the set-up of an operation that needs none.
+// ready is the set-up of an operation that needs no preparation.
 func ready(op operation) func() (operation, error) {
 	return func() (operation, error) { return op, nil }
 }
 
-// mostMemory is the most bytes that the memory benchmarks may have, all threads
-// together. They have a quarter of the machine's at most.
+// mostMemory is the most bytes that the memory benchmarks take, all threads together.
+// They never take more than a quarter of the machine's memory.
 const mostMemory = 1 << 30
 
-// pad is what lies between two arrays, in elements: if they began at the same place in
-// a page, a read could seem to depend on a write.
+// pad is the gap between two arrays in elements. Arrays that start at the same offset in
+// a page are slow: the processor takes a read for one that depends on a write.
 const pad = 80
 
 func (s *session) memory(engines []*kernels.Engine, peaks []bench.Peak) error {
@@ -67,7 +68,7 @@ func (s *session) memory(engines []*kernels.Engine, peaks []bench.Peak) error {
 	if total := memory.Total(); total > 0 {
 		most = int64(min(total/4, mostMemory))
 	}
-	var arena []float32 // of all of them: made when the first needs it
+	var arena []float32 // shared by all, allocated when the first needs it
 	size := 0
 	for _, bytes := range s.Memory {
 		if bytes < 4<<10 {
@@ -122,7 +123,7 @@ func (s *session) memory(engines []*kernels.Engine, peaks []bench.Peak) error {
 	return nil
 }
 
-// arrays cuts some arrays of so many elements out of a thread's memory.
+// arrays cuts arrays of so many elements out of a thread's memory.
 func arrays(memory []float32, n, elements int) (x [3][]float32) {
 	for i := range n {
 		x[i] = memory[i*(elements+pad):][:elements]
@@ -130,7 +131,7 @@ func arrays(memory []float32, n, elements int) (x [3][]float32) {
 	return x
 }
 
-// read reads x, by the check for infinities of e's tier.
+// read reads x by the check for infinities of e's tier.
 func read(e *kernels.Engine, x []float32) {
 	finite := true
 	for len(x) > 0 {
@@ -151,8 +152,8 @@ func triad(a, b, c []float32, s float32) {
 	}
 }
 
-// together runs f on so many threads and returns how long it took, from when all were
-// ready until all were done.
+// together runs f on so many threads. It returns the time from when all are ready until
+// all are done.
 func together(threads int, f func(thread int)) time.Duration {
 	var ready atomic.Int64
 	wait := func() {
@@ -204,8 +205,7 @@ func (s *session) convert(peak bench.Peak) {
 	}
 }
 
-// operands are the matrices of all products of a type, each at the beginning of its
-// memory.
+// operands is the memory of A, B and C that all products of a type share.
 type operands struct {
 	f16 [3][]fp16.Float16 // A, B and C
 	f32 [3][]float32
@@ -235,8 +235,8 @@ func GemmName(s bench.Shape, trans, dtype string, threads int, kernel string) re
 		s.M, s.N, s.K, trans[0], trans[1], dtype, threads, kernel))
 }
 
-// TrainName returns the name of a training step's benchmark. dtype may be one that
-// bench.TrainConfig does not have, another library's.
+// TrainName returns the name of a training step's benchmark. dtype may be another
+// library's that bench.TrainConfig does not have.
 func TrainName(cfg bench.TrainConfig, dtype string, threads int, kernel string) report.Name {
 	return report.Name(fmt.Sprintf("TrainStep/model=%s/batch=%d/optimizer=%s/dtype=%s/threads=%d/kernel=%s",
 		cfg.Model(), cfg.Batch, cfg.Optimizer, dtype, threads, kernel))
@@ -294,8 +294,8 @@ func (s *session) training(engines []*kernels.Engine, peaks []bench.Peak) {
 	}
 }
 
-// steps is the operation of taking training steps. One that is skipped, because the
-// gradients overflow, is shorter and does not count.
+// steps is the operation of taking training steps. A step that is skipped because its
+// gradients overflow is shorter and does not count.
 func steps(step func() (trainer.StepResult, error)) operation {
 	return func(n int) (took time.Duration, err error) {
 		for n > 0 {
@@ -313,8 +313,8 @@ func steps(step func() (trainer.StepResult, error)) operation {
 	}
 }
 
-// values returns n values around one, so that no arithmetic is slow for being
-// subnormal, and no sum overflows fp16. They repeat themselves.
+// values returns n values around one, in which no arithmetic meets subnormals and no sum
+// overflows fp16. They repeat.
 func values(n int) []float32 {
 	const period = 65521
 	rng := rand.New(rand.NewPCG(1, 1))

@@ -1,35 +1,35 @@
 // Package suite measures a machine: its FMA peak, its memory, conversions between
-// fp16 and fp32, matrix products and training steps, and makes a report of it
-// (package report) to be put beside those of other machines.
+// fp16 and fp32, matrix products and training steps. The result is a report (package
+// report) that can be compared with those of other machines.
 //
-// It is no substitute for a profile: it tells how fast, not why.
+// It tells how fast the machine is, not why: that takes a profile.
 //
-// # How it is measured
+// # How it measures
 //
-// Everything is run once or twice beforehand, to warm up and to see how often an
-// operation fits into a sample. Then there are rounds: each takes one sample of each
-// benchmark, in another order every time, so that a noisy minute hits all alike. Just
-// before each sample the FMA peak is taken, with as many threads, and an operation is
-// run untimed, unless one alone is a sample. All samples are kept; what is noisy is
-// for the reader of the report to say.
+// Each benchmark first runs once or twice, to warm up and to find how many operations
+// make a sample. Then there are rounds. A round takes one sample of each benchmark, each
+// round in another order, so that a noisy minute affects all alike. Just before each
+// sample comes a measurement of the FMA peak with as many threads, and an untimed
+// operation unless a single one fills the sample. The report keeps all samples, noisy or
+// not.
 //
-// What would take too long on a machine is omitted, the dearest first, and the report
-// says so; there are fewer rounds, too, but not less than half of them, or than six where
-// the machine gets slower meanwhile. So the suite ends on a slow machine as well, or on
-// an emulated one. It takes a quarter of the machine's memory, or 1 GiB if that is less,
-// and some 300 MiB.
+// Benchmarks that would take too long are omitted, the slowest first, and the report
+// names them. If time is still short there are fewer rounds: at least half of them, or
+// six if the machine slows down meanwhile. So the suite ends on a slow or emulated
+// machine too. It takes some 300 MiB, and a quarter of the machine's memory or 1 GiB,
+// whichever is less.
 //
 // # What is measured
 //
 //   - Peak: a loop of fp32 FMAs on registers alone, all threads together.
-//   - Memory: bytes read and written, as STREAM counts them, without what a cache
-//     fetches in order to overwrite it; bytes= is what each thread has to itself. read
-//     is the tier's check of a slice for infinities, which looks at 4 bytes at a time in
-//     vectors; copy is Go's copy; triad, a[i] = b[i] + s·c[i] in fp32, is a loop in Go,
-//     which does not use vectors: within the caches it is the loop that is measured.
-//   - Convert: fp16.Widen and fp16.Narrow, of one thread.
+//   - Memory: bytes read and written as STREAM counts them, without those that a cache
+//     fetches only to overwrite them. bytes= is the size that each thread has to itself.
+//     read is the tier's vectorised check of a slice for infinities; copy is Go's copy;
+//     triad, a[i] = b[i] + s·c[i] in fp32, is a scalar loop in Go, which within the caches
+//     is slower than the memory.
+//   - Convert: fp16.Widen and fp16.Narrow, on one thread.
 //   - Gemm: C = A·B, all of one type; ta=t where A is stored transposed, tb=t where B is.
-//   - TrainStep: from the choice of a batch to the updated weights, as bench.Train has it.
+//   - TrainStep: as bench.Train measures it, from choosing a batch to the updated weights.
 package suite
 
 import (
@@ -54,8 +54,8 @@ import (
 type Config struct {
 	Name    string        // of the suite
 	Rounds  int           // samples of each benchmark, at most
-	Sample  time.Duration // how long one is, at least
-	Budget  time.Duration // for all rounds together, about
+	Sample  time.Duration // the shortest
+	Budget  time.Duration // for all rounds together, roughly
 	Kernels []string      // tiers; "auto" is what package kernels chooses
 	Threads []int
 
@@ -64,8 +64,8 @@ type Config struct {
 	Products []Product
 	Train    []bench.TrainConfig
 
-	// Emulated says that the machine is not a real one. What the suite finds out for
-	// itself it adds.
+	// Emulated marks the machine as emulated. The suite recognises common emulators
+	// without it.
 	Emulated bool
 }
 
@@ -73,10 +73,10 @@ type Config struct {
 type Product struct {
 	Shape  bench.Shape
 	DTypes []tensor.DType
-	Trans  []string // for each of A and B whether it is stored transposed: "nn", "nt", "tn" or "tt"
+	Trans  []string // whether A and B are stored transposed: "nn", "nt", "tn" or "tt"
 }
 
-// A sample's cost beside itself, about: the peak before it.
+// The cost of the peak before each sample, roughly.
 const overhead = 600 * time.Microsecond
 
 // Full returns the suite that takes some minutes.
@@ -104,8 +104,8 @@ func Full() Config {
 	return c
 }
 
-// Quick returns the suite that takes some seconds. All of its benchmarks are the full
-// one's, too.
+// Quick returns the suite that takes some seconds. Its benchmarks are part of the full
+// suite's.
 func Quick() Config {
 	c := Full()
 	c.Name, c.Rounds, c.Sample, c.Budget = "quick", 15, time.Millisecond, 10*time.Second
@@ -120,15 +120,15 @@ func Quick() Config {
 	return c
 }
 
-// Progress is how far a run is.
+// Progress says how far a run has come.
 type Progress struct {
-	Preparing   bool // or else measuring
+	Preparing   bool // rather than measuring
 	Done, Total int
-	Name        report.Name // of what is next, "" at the end, which may come before Total
+	Name        report.Name // of the next benchmark; "" at the end, which may come before Total
 }
 
-// Run measures. It calls progress, unless that is nil, before each benchmark, from the
-// same goroutine. The error is ctx's, or says what of cfg cannot be.
+// Run measures. It calls progress, unless that is nil, before each benchmark and from
+// the same goroutine. The error is ctx's, or says what is wrong with cfg.
 func Run(ctx context.Context, cfg Config, progress func(Progress)) (*report.Report, error) {
 	if progress == nil {
 		progress = func(Progress) {}
@@ -180,7 +180,7 @@ type task struct {
 // operation does something n times and returns how long it took.
 type operation func(n int) (time.Duration, error)
 
-// timed makes an operation of what cannot fail.
+// timed makes an operation of a function that cannot fail.
 func timed(f func()) operation {
 	return func(n int) (time.Duration, error) {
 		start := time.Now()
@@ -212,16 +212,16 @@ func (t *task) sample() error {
 	return nil
 }
 
-// prepare warms up, finds out how often an operation fits into a sample, and omits
-// what takes too long.
+// prepare warms up, finds how many operations make a sample, and omits benchmarks that
+// take too long.
 func (s *session) prepare() error {
 	fewest := max(s.Rounds/2, min(s.Rounds, report.MinSamples))
 	most := s.Budget / time.Duration(8*fewest) // for one operation
-	// From little work to much, so that the time of the next is known, about, before
-	// it is run.
+	// From little work to much, so that the time of the next can be estimated before it
+	// runs.
 	ordered := slices.Clone(s.tasks)
 	slices.SortStableFunc(ordered, func(a, b *task) int { return cmp.Compare(a.amount(), b.amount()) })
-	perWork := map[string]float64{} // ns of a unit, by what else is alike
+	perWork := map[string]float64{} // ns per unit of work, by the rest of the name
 	var total time.Duration
 	for i, t := range ordered {
 		if err := s.ctx.Err(); err != nil {
@@ -269,8 +269,8 @@ func (t *task) amount() float64 {
 	return t.Work.Amount
 }
 
-// calibrate sets how often an operation fits into a sample of so long, and what it
-// costs. It returns how long an operation takes.
+// calibrate finds how many operations make a sample of the given duration, and what the
+// sample costs. It returns the time of an operation.
 func (t *task) calibrate(sample time.Duration) (op time.Duration, err error) {
 	if t.setUp == nil {
 		t.cost = overhead
@@ -284,7 +284,7 @@ func (t *task) calibrate(sample time.Duration) (op time.Duration, err error) {
 		if took, err = t.do(t.inner); err != nil || took >= sample*9/10 {
 			break
 		}
-		// Not more than ten times as often at once: the first run of anything is slow.
+		// At most ten times as many at once: the first run is slow.
 		more := min(float64(sample)/float64(max(took, 1)), 10)
 		t.inner = max(int(float64(t.inner)*more), t.inner+1)
 	}
@@ -296,14 +296,14 @@ func (t *task) calibrate(sample time.Duration) (op time.Duration, err error) {
 	return op, err
 }
 
-// measure goes through the rounds. It returns how many there were.
+// measure runs the rounds and returns their number.
 func (s *session) measure() (rounds int, err error) {
-	runtime.GC() // now, and not in the middle
+	runtime.GC() // so that it does not run in a sample
 	order := slices.Clone(s.tasks)
 	rng := rand.New(rand.NewPCG(1, 1))
 	start := time.Now()
 	for rounds < s.Rounds {
-		// On a machine that got slower meanwhile, less has to do.
+		// The machine may have become slower: then there are fewer rounds.
 		if rounds >= report.MinSamples && time.Since(start) > s.Budget*5/4 {
 			break
 		}
@@ -323,7 +323,7 @@ func (s *session) measure() (rounds int, err error) {
 	return rounds, nil
 }
 
-// round keeps six digits: no clock tells more.
+// round keeps six digits, more than any clock has.
 func round(x float64) float64 {
 	x, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 6, 64), 64)
 	if err != nil {
