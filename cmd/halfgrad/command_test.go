@@ -183,3 +183,18 @@ func TestInterruptedCommands(t *testing.T) {
 		}
 	}
 }
+
+// A value that is empty, as of a variable of a script that was not set, is no default.
+func TestEmptyValues(t *testing.T) {
+	dir := smallData(t)
+	for _, flag := range []string{"model", "hidden", "precision", "optimizer", "schedule", "recipe", "loss-scale", "data", "init", "out", "metrics", "tensorboard", "config", "kernel"} {
+		args, out := trainArgs(t, dir)
+		checkUsageError(t, command(t, append(args, "--"+flag, "")...), "--"+flag)
+		if _, err := os.Stat(out); err == nil {
+			t.Errorf("--%s '': there is a folder %s", flag, out)
+		}
+	}
+	for _, args := range [][]string{{"bench", "gemm", "--shape", ""}, {"bench", "--out", ""}, {"verify", "--threads", ""}, {"eval", "--confusion", ""}, {"export", "--format", "onnx", "--out", ""}} {
+		checkUsageError(t, command(t, args...), args[len(args)-2])
+	}
+}

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"text/tabwriter"
+	"strconv"
 
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -22,9 +22,11 @@ type inspectCmd struct {
 
 // Help is what --help says beyond the flags.
 func (inspectCmd) Help() string {
-	return `Takes a batch of training images through the network and back in fp32, where nothing is lost, and shows for each layer how
-its values and their gradients fit into fp16: the largest, and the shares of those that round to zero, to a subnormal (of less
-than 11 bits) or to an infinity, at the checkpoint's loss scale and with none. It is what the loss scale is for.`
+	return `Takes a batch of training images through the network and back in fp32, where
+nothing is lost, and shows for each layer how its values and their gradients would
+fit into fp16: the largest, and the shares that round to zero (lost), to a subnormal
+of fewer than 11 bits (subn.), or to an infinity (inf.). It shows them at the checkpoint's loss
+scale and with none: the difference is what the loss scale is for.`
 }
 
 func (c *inspectCmd) Run(ctx context.Context, e *env) error {
@@ -63,20 +65,23 @@ func (c *inspectCmd) Run(ctx context.Context, e *env) error {
 		}
 		return nil
 	}
-	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(e.stdout, "of %d images, at a loss scale of %v\n\n", min(inspectBatch, s.fitted.Len()), s.scaler.Scale())
-	fmt.Fprintln(w, "layer\twhat\tnot zero\tlargest\tlost\tsubnormal\toverflow\tunscaled: lost\tsubnormal\t")
-	percent := func(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
+	fmt.Fprintf(e.stdout, "%d images, at a loss scale of %v; shares in %%\n\n", min(inspectBatch, s.fitted.Len()), s.scaler.Scale())
+	const row = "%-22s%9s%9s%8s%8s%8s%8s%8s\n" // 80 columns
+	fmt.Fprintf(e.stdout, row, "", "", "", "", "", "", "with no", "scale:")
+	fmt.Fprintf(e.stdout, row, "layer", "not zero", "largest", "lost", "subn.", "inf.", "lost", "subn.")
+	percent := func(share float64) string { return fmt.Sprintf("%.2f", 100*share) }
+	layer := ""
 	for _, st := range all {
+		if st.Layer != layer {
+			layer = st.Layer
+			fmt.Fprintln(e.stdout, layer)
+		}
 		what := string(st.Kind)
 		if st.Name != "" {
 			what = "gradient of " + st.Name
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.2g\t%s\t%s\t%s\t%s\t%s\t\n", st.Layer, what, st.Values, st.Max,
+		fmt.Fprintf(e.stdout, row, "  "+what, strconv.Itoa(st.Values), fmt.Sprintf("%.2g", st.Max),
 			percent(st.Zero), percent(st.Subnormal), percent(st.Overflow), percent(st.UnscaledZero), percent(st.UnscaledSubnormal))
-	}
-	if err := w.Flush(); err != nil {
-		return err
 	}
 	_, err = fmt.Fprintln(e.stdout, "\nGradients of weights are shown for comparison: they are never rounded to fp16.")
 	return err

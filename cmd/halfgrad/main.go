@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -147,6 +148,9 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 		if p.Flag != nil {
 			e.explicit[p.Flag.Name] = true
 			e.fromFile[p.Flag.Name] = p.Resolved
+			if kind := p.Flag.Target.Kind(); (kind == reflect.String || kind == reflect.Slice) && p.Flag.Target.Len() == 0 {
+				return fail(e, usagef("--%s: it is empty: want a value, or no --%[1]s", p.Flag.Name))
+			}
 		}
 	}
 	out := &output{w: e.stdout, columns: e.wrap}
@@ -154,7 +158,7 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	err = parsed.Run(e)
 	var told *interruptedError
 	if errors.Is(err, context.Canceled) && !errors.As(err, &told) {
-		err = &interruptedError{cause: err, text: parsed.Selected().FullPath() + " was interrupted"}
+		err = &interruptedError{cause: err, text: strings.TrimPrefix(parsed.Selected().FullPath(), "halfgrad ") + " was interrupted"}
 	}
 	return fail(e, errors.Join(err, out.finish()))
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/halfgrad/halfgrad/trainer"
 )
@@ -174,9 +175,14 @@ func TestInspectCommand(t *testing.T) {
 	args, out := trainArgs(t, dir)
 	succeed(t, args...)
 	r := succeed(t, "inspect", "--data", dir, "--checkpoint", out)
-	for _, part := range []string{"of 512 images, at a loss scale of 65536", "0 (Linear 784→32)", "gradient of 2.bias", "activation"} {
+	for _, part := range []string{"512 images, at a loss scale of 65536", "0 (Linear 784→32)", "gradient of 2.bias", "activation"} {
 		if !strings.Contains(r.stdout, part) {
 			t.Errorf("no %q in\n%s", part, r.stdout)
+		}
+	}
+	for line := range strings.Lines(r.stdout) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("a line of %d columns: %s", n, line)
 		}
 	}
 	lines := strings.Split(strings.TrimSpace(succeed(t, "inspect", "--data", dir, "--json", "--checkpoint", out).stdout), "\n")

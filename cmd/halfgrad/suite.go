@@ -52,7 +52,7 @@ func (c *benchSuiteCmd) measure(ctx context.Context, e *env, cfg suite.Config) e
 	r, err := suite.Run(ctx, cfg, progress.show)
 	progress.clear()
 	if ctx.Err() != nil {
-		return &interruptedError{cause: ctx.Err(), text: "halfgrad bench was interrupted, and nothing was written"}
+		return &interruptedError{cause: ctx.Err(), text: "bench was interrupted, and nothing was written"}
 	}
 	if err != nil {
 		return err
