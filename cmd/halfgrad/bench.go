@@ -28,7 +28,7 @@ type benchGemmCmd struct {
 	Kernel  string   `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
 	Threads int      `help:"Threads; without it, all cores." placeholder:"N"`
 	DType   string   `name:"dtype" default:"fp16" enum:"fp16,fp32" help:"Element type: fp16 or fp32."`
-	JSON    bool     `help:"Print a line of JSON a shape."`
+	JSON    bool     `help:"Print a line of JSON for each shape."`
 }
 
 func (c *benchGemmCmd) Run(ctx context.Context, e *env) error {
@@ -73,8 +73,8 @@ func (c *benchGemmCmd) Run(ctx context.Context, e *env) error {
 
 type benchTrainCmd struct {
 	Model     string `default:"784-256-10" help:"Widths of a fully connected network's layers, the input's and the output's included." placeholder:"WIDTHS"`
-	Batch     int    `default:"128" help:"Images a step." placeholder:"N"`
-	Images    int    `default:"60000" help:"Images to choose from, about." placeholder:"N"`
+	Batch     int    `default:"128" help:"Images in a step." placeholder:"N"`
+	Images    int    `default:"60000" help:"About how many images to choose from." placeholder:"N"`
 	Optimizer string `default:"sgd" enum:"sgd,adam,adamw" help:"Optimizer: sgd (with momentum), adam or adamw."`
 	Precision string `default:"fp16" enum:"fp16,fp32" help:"Precision policy: fp16, with dynamic loss scaling, or fp32."`
 	Kernel    string `default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`

@@ -11,12 +11,25 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // Without arguments there is the help, as with --help.
 func TestBareCall(t *testing.T) {
 	if r := succeed(t); r.stdout != succeed(t, "--help").stdout || !strings.Contains(r.stdout, "halfgrad train") {
 		t.Errorf("it says\n%s", r.stdout)
+	}
+}
+
+// The help of every command fits 80 columns.
+func TestHelpFits(t *testing.T) {
+	for _, name := range []string{"", "train", "eval", "predict", "export", "import", "inspect", "plot", "info", "verify", "completion", "version",
+		"bench", "bench suite", "bench gemm", "bench train", "bench compare", "bench export"} {
+		for line := range strings.Lines(succeed(t, append(strings.Fields(name), "--help")...).stdout) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+				t.Errorf("%s --help has a line of %d columns: %s", name, n, line)
+			}
+		}
 	}
 }
 

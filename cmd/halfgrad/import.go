@@ -20,10 +20,10 @@ import (
 type importCmd struct {
 	File      string   `arg:"" help:"A PyTorch state dict in a safetensors file, of fp32, fp16, bf16 or float64: Linear layers, with a ReLU between any two." placeholder:"FILE.safetensors"`
 	Out       string   `required:"" help:"Folder for checkpoint.safetensors, which halfgrad eval and export take." placeholder:"DIR"`
-	Layers    []string `help:"The layers that are meant, first to last, such as layers.0,layers.1,head. Without it, all, by their names: fc2 comes before fc10." placeholder:"NAME"`
+	Layers    []string `help:"Layers to take, first to last, such as layers.0,layers.1,head. Without it, all, in the order of their names: fc2 comes before fc10." placeholder:"NAME"`
 	Mean      *float32 `help:"Mean by which the network's pixels were standardised, from 0 to 1. Without it, what halfgrad export has noted in FILE, or MNIST's, 0.1307; 0 with --std 1 for pixels as they are." placeholder:"M"`
 	Std       *float32 `help:"Their standard deviation. Without it, what is noted in FILE, or MNIST's, 0.3081." placeholder:"D"`
-	Precision string   `help:"In which it is used: fp16 or fp32. Without it, what is noted in FILE, or fp16." placeholder:"fp16|fp32"`
+	Precision string   `help:"Precision to use the network in: fp16 or fp32. Without it, what is noted in FILE, or fp16." placeholder:"fp16|fp32"`
 	Force     bool     `help:"Replace a checkpoint that is there."`
 }
 

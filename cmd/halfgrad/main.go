@@ -24,19 +24,27 @@ import (
 const description = `halfgrad trains neural networks in mixed precision on CPUs: fp16 storage, fp32
 accumulation in assembly kernels, fp32 master weights and dynamic loss scaling.
 
-  halfgrad train                     learn MNIST (fetched at first use) in a few seconds
-  halfgrad train --hidden 1024,1024  … with a larger network
-  halfgrad eval --checkpoint halfgrad-run/checkpoint.safetensors
-  halfgrad predict --checkpoint halfgrad-run seven.png   which digit is that?
-  halfgrad export --checkpoint halfgrad-run --format onnx
-                                     … hand it to other programs; import takes theirs
-  halfgrad inspect --checkpoint halfgrad-run
-                                     why the loss is scaled, layer by layer
+Learn, and use what was learned:
+
+  halfgrad train                  MNIST, which it fetches at first use
+  halfgrad train --hidden 512,512 a larger network
+  halfgrad train --resume         go on with a run that was interrupted
+  halfgrad eval                   how good is it, class by class?
+  halfgrad predict seven.png      which digit is that?
+  halfgrad export --format onnx   hand it to other programs
+
+Look inside:
+
+  halfgrad train --metrics run.jsonl
   halfgrad plot run.jsonl --out run.png
-  halfgrad info                      what this machine supports, and what is chosen
-  halfgrad bench --quick             how fast is it, in a report to compare with others
-  halfgrad bench compare A.json B.json             … put them side by side
-  halfgrad verify                    does it compute the same bits as every other machine?
+  halfgrad inspect                why the loss is scaled, layer by layer
+
+Measure the machine:
+
+  halfgrad info                   what it supports, and what is chosen
+  halfgrad bench --quick          how fast is it? in a report to compare
+  halfgrad bench compare A.json B.json
+  halfgrad verify                 does it compute the same bits as all others?
 
 The result does not depend on the machine, the kernel or the number of threads:
 runs with the same settings end in the same bits.
@@ -69,7 +77,7 @@ type cli struct {
 	VersionLine versionCmd    `cmd:"" name:"version" help:"Print the version and the commit."`
 }
 
-// env is what a command may use of the world.
+// env is what a command uses of the world.
 type env struct {
 	stdout, stderr io.Writer
 	terminal       bool            // whether stderr is one
@@ -121,8 +129,8 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 		kong.WithHyphenPrefixedParameters(true), // so that --hidden -1 reaches the check of --hidden
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: defaultColumns}),
 		kong.ValueFormatter(func(v *kong.Value) string {
-			if v.HasDefault {
-				return strings.TrimSuffix(v.Help, ".") + " (default " + v.Default + ")."
+			if v.HasDefault { // a long list can be wrapped behind its commas
+				return strings.TrimSuffix(v.Help, ".") + " (default " + strings.ReplaceAll(v.Default, ",", ", ") + ")."
 			}
 			return v.Help
 		}),

@@ -29,13 +29,13 @@ import (
 // cannot be changed when a run is continued, but for the epochs.
 type settings struct {
 	Widths       []int   `json:"widths" kong:"-"` // of the layers' outputs, the input's first
-	Precision    string  `json:"precision" name:"precision" group:"The network" default:"fp16" help:"fp16: mixed precision, the point of it all. fp32: the baseline." placeholder:"fp16|fp32"`
+	Precision    string  `json:"precision" name:"precision" group:"The network" default:"fp16" help:"fp16: mixed precision. fp32: the baseline to compare it with." placeholder:"fp16|fp32"`
 	Dropout      float64 `json:"dropout" name:"dropout" group:"The network" default:"0" help:"Probability of dropping a hidden layer's output in training." placeholder:"P"`
-	InputDropout float64 `json:"input_dropout" name:"input-dropout" group:"The network" default:"0" help:"The same for a pixel." placeholder:"P"`
+	InputDropout float64 `json:"input_dropout" name:"input-dropout" group:"The network" default:"0" help:"Probability of dropping a pixel in training." placeholder:"P"`
 
 	Epochs      int     `json:"epochs" name:"epochs" group:"The training" default:"5" help:"Passes over the training images." placeholder:"N"`
 	Batch       int     `json:"batch" name:"batch" group:"The training" default:"128" help:"Images in a batch." placeholder:"N"`
-	Accumulate  int     `json:"accumulate" name:"accumulate" group:"The training" default:"1" help:"Batches whose gradients make one step." placeholder:"N"`
+	Accumulate  int     `json:"accumulate" name:"accumulate" group:"The training" default:"1" help:"Batches whose gradients are added up for one step." placeholder:"N"`
 	Optimizer   string  `json:"optimizer" name:"optimizer" group:"The training" default:"sgd" help:"sgd (with momentum), adam or adamw." placeholder:"NAME"`
 	LR          float64 `json:"lr" name:"lr" group:"The training" help:"Learning rate: the highest of the schedule. Without it, 0.1 for sgd and 0.003 for the others." placeholder:"RATE"`
 	Schedule    string  `json:"schedule" name:"schedule" group:"The training" default:"linear" help:"Learning rate: constant; linear or cosine, falling to zero at the end of the last epoch; onecycle, rising before it falls; step, multiplied by --decay after every --decay-every epochs." placeholder:"NAME"`
@@ -46,14 +46,14 @@ type settings struct {
 	Nesterov    bool    `json:"nesterov" name:"nesterov" group:"The training" help:"Have sgd look ahead along the momentum."`
 	WeightDecay float64 `json:"weight_decay" name:"weight-decay" group:"The training" help:"Weight decay. Without it, 0.01 for adamw and none for the others." placeholder:"D"`
 	BiasDecay   bool    `json:"bias_decay" name:"bias-decay" group:"The training" default:"true" negatable:"" help:"Whether biases are decayed too."`
-	Shift       int     `json:"shift" name:"shift" group:"The training" default:"0" help:"Move each training image by up to so many pixels in each direction, at random and anew in every epoch." placeholder:"N"`
-	Smoothing   float64 `json:"label_smoothing" name:"label-smoothing" group:"The training" default:"0" help:"Part of each label that is spread over all classes." placeholder:"S"`
+	Shift       int     `json:"shift" name:"shift" group:"The training" default:"0" help:"Move each training image by up to N pixels in each direction, at random, differently in every epoch." placeholder:"N"`
+	Smoothing   float64 `json:"label_smoothing" name:"label-smoothing" group:"The training" default:"0" help:"Share of each label to spread over all classes." placeholder:"S"`
 	ClipNorm    float64 `json:"clip_norm" name:"clip-norm" group:"The training" default:"0" help:"Bound for the norm of the gradients, 0 for none." placeholder:"N"`
 	ClipValue   float64 `json:"clip_value" name:"clip-value" group:"The training" default:"0" help:"Bound for each gradient, 0 for none." placeholder:"V"`
-	EMA         float64 `json:"ema" name:"ema" group:"The training" default:"0" help:"Decay of an average of the weights, such as 0.999, which is what is evaluated and exported then; 0 for none." placeholder:"D"`
-	LossWeight  float64 `json:"loss_weight" name:"loss-weight" group:"The training" default:"1" help:"Factor of the loss." placeholder:"W"`
+	EMA         float64 `json:"ema" name:"ema" group:"The training" default:"0" help:"Average the weights with this decay, such as 0.999, and evaluate and export the average; 0 for no average." placeholder:"D"`
+	LossWeight  float64 `json:"loss_weight" name:"loss-weight" group:"The training" default:"1" help:"Multiply the loss by this." placeholder:"W"`
 	LossScale   string  `json:"loss_scale" name:"loss-scale" group:"The training" help:"dynamic, off, or a number for a static scale. Without it, dynamic for fp16 and off for fp32." placeholder:"SCALE"`
-	EarlyStop   int     `json:"early_stop" name:"early-stop" group:"The training" default:"0" help:"Stop after so many epochs without a higher validation accuracy, 0 for never." placeholder:"N"`
+	EarlyStop   int     `json:"early_stop" name:"early-stop" group:"The training" default:"0" help:"Stop after N epochs without a higher validation accuracy, 0 for never." placeholder:"N"`
 	Seed        uint64  `json:"seed" name:"seed" group:"The training" default:"1" help:"Seed of the weights, the shuffling, the dropout and the hold-out." placeholder:"N"`
 	Holdout     int     `json:"holdout" name:"holdout" group:"The training" help:"Training images kept for validation, 0 for none. Without it, one in twelve: 5000 of MNIST's." placeholder:"N"`
 

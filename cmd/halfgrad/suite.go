@@ -18,20 +18,19 @@ import (
 
 type benchSuiteCmd struct {
 	Quick    bool   `help:"Measure less, in less than 20 seconds; without it, some minutes."`
-	Out      string `help:"File for the report; without it, bench-OS-ARCHITECTURE.json, or with a number behind where that is there." placeholder:"FILE"`
+	Out      string `help:"File for the report. Without it, bench-OS-ARCHITECTURE.json, with a number added if that exists." placeholder:"FILE"`
 	Kernel   string `default:"auto" help:"Kernel tier: auto, all that the machine supports, or one that 'halfgrad info' lists." placeholder:"TIER"`
 	Threads  int    `help:"Threads; without it, one and all cores." placeholder:"N"`
-	Emulated bool   `help:"Note in the report that the machine is emulated, where that is not found out."`
+	Emulated bool   `help:"Note in the report that the machine is emulated, where the program cannot tell."`
 	JSON     bool   `help:"Print the report; without --out it is not written to a file."`
 }
 
 // Help is what --help tells besides the flags.
 func (*benchSuiteCmd) Help() string {
-	return `Measures the FMA peak, the memory, conversions, matrix products and training steps, by
-turns, and writes a report to be put beside those of other machines. It holds what the
-processor is, but neither the machine's name nor anything else that tells whose it is.
-'halfgrad bench export' makes of it what benchstat reads. Let the machine do nothing else
-meanwhile.`
+	return `Measures the FMA peak, the memory, conversions, matrix products and training steps, in
+turn, and writes a report to compare with those of other machines. The report names the
+processor, but neither the machine nor its owner. 'halfgrad bench export' converts it
+for benchstat. Let the machine do nothing else meanwhile.`
 }
 
 func (c *benchSuiteCmd) Run(ctx context.Context, e *env) error {

@@ -132,7 +132,7 @@ func TestBenchSuiteInterrupted(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	e := &env{stdout: &stdout, stderr: &stderr}
 	code := run(ctx, []string{"bench", "--quick", "--kernel", "generic", "--threads", "1", "--out", filepath.Join(dir, "x.json")}, e)
-	if code != exitInterrupted || !strings.Contains(stderr.String(), "interrupted, nothing was written") {
+	if code != exitInterrupted || !strings.Contains(stderr.String(), "interrupted, and nothing was written") {
 		t.Errorf("exit code %d, %s", code, stderr.String())
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 0 {

@@ -22,30 +22,44 @@ import (
 )
 
 type trainCmd struct {
-	Model  string `group:"The network" default:"mlp" help:"mlp, whose hidden layers --hidden tells, or the widths of all layers, such as 784-256-10." placeholder:"MODEL"`
+	Model  string `group:"The network" default:"mlp" help:"mlp, with the hidden layers of --hidden, or the widths of all layers, such as 784-256-10." placeholder:"MODEL"`
 	Hidden string `group:"The network" default:"256" help:"Widths of the hidden layers, separated by commas." placeholder:"N,…"`
 	settings
-	Recipe   string `group:"The training" help:"Settings that were found to do well, for all flags that are not given: ${recipes}." placeholder:"NAME"`
-	MaxSteps int64  `group:"The training" help:"Stop after so many steps, even within an epoch." placeholder:"N"`
+	Recipe   string `group:"The training" help:"Settings that have proved good, for the flags that are not given: ${recipes}." placeholder:"NAME"`
+	MaxSteps int64  `group:"The training" help:"Stop after N steps, even within an epoch." placeholder:"N"`
 
-	Config          configFile `group:"Files" help:"Take flags from this file, TOML or JSON, by their names; those given beside it take precedence. A run leaves such a file, run.toml, that repeats it." placeholder:"FILE"`
+	Config          configFile `group:"Files" help:"Read flags from this file, TOML or JSON, by their names. Flags on the command line take precedence. Every run leaves run.toml in --out, which repeats it." placeholder:"FILE"`
 	dataFlags       `group:"Files"`
-	Init            string     `group:"Files" help:"Begin with the weights of this checkpoint, or that in this folder." placeholder:"FILE"`
-	Out             string     `group:"Files" default:"halfgrad-run" help:"Folder for checkpoint.safetensors, written after every epoch, at the end, and at Ctrl-C, and for best.safetensors, the one with the highest validation accuracy. An earlier run in it is kept, in a folder earlier-1 there." placeholder:"DIR"`
-	Overwrite       bool       `group:"Files" help:"Replace an earlier run in --out instead."`
-	CheckpointEvery int64      `group:"Files" help:"Write the checkpoint after every so many steps too." placeholder:"N"`
+	Init            string     `group:"Files" help:"Begin with the weights of this checkpoint, a file or its folder." placeholder:"FILE"`
+	Out             string     `group:"Files" default:"halfgrad-run" help:"Folder of the run: checkpoint.safetensors, written after every epoch, at the end and at Ctrl-C; best.safetensors, with the highest validation accuracy; run.toml. An earlier run there is moved to earlier-1 below it." placeholder:"DIR"`
+	Overwrite       bool       `group:"Files" help:"Replace an earlier run in --out, instead of keeping it."`
+	CheckpointEvery int64      `group:"Files" help:"Write the checkpoint after every N steps, too." placeholder:"N"`
 	Keep            int        `group:"Files" help:"Keep the checkpoints of the last N epochs too, as epoch-0001.safetensors and so on." placeholder:"N"`
 	ResumeMode      resumeMode `group:"Files" name:"resume" help:"Continue the run in --out, with its settings; only --epochs can be changed. --resume=auto starts a new run where there is none, for job schedulers." placeholder:"auto"`
 	Resume          bool       `kong:"-"` // whether a run is continued
 	Metrics         string     `group:"Files" help:"Write events as JSON lines, for 'halfgrad plot'." placeholder:"FILE.jsonl"`
 	Tensorboard     string     `group:"Files" help:"Write an event file for TensorBoard into this folder: loss, learning rate, loss scale and skipped steps of each step, or of every --log-every steps, and what each epoch comes to." placeholder:"DIR"`
-	LogEvery        int64      `group:"Files" help:"One of the events every N steps: loss, learning rate, loss scale." placeholder:"N"`
-	Stats           bool       `group:"Files" help:"And after every epoch, what fp16 would lose of each layer's values and gradients, as 'halfgrad inspect' shows it."`
+	LogEvery        int64      `group:"Files" help:"Add an event to the metrics every N steps: loss, learning rate, loss scale." placeholder:"N"`
+	Stats           bool       `group:"Files" help:"Add to the metrics, after every epoch, what fp16 would lose of each layer's values and gradients: what 'halfgrad inspect' shows."`
 
 	Threads int    `group:"The machine (never changes the result)" help:"Threads; without it, all cores." placeholder:"N"`
 	Kernel  string `group:"The machine (never changes the result)" default:"auto" help:"Kernel tier: auto, or one that 'halfgrad info' lists." placeholder:"TIER"`
 
 	InjectOverflow steps `group:"Testing" help:"Make the gradients of these steps infinite, counted from 0, such as 100, 100-102 or 100-." placeholder:"STEPS"`
+}
+
+// Help is what --help tells besides the flags.
+func (*trainCmd) Help() string {
+	return `Trains on MNIST, or on --data, and leaves a checkpoint in --out:
+
+  halfgrad train --recipe mnist                settings that have proved good
+  halfgrad train --epochs 20 --metrics run.jsonl
+  halfgrad train --resume                      after Ctrl-C, or a crash
+  halfgrad train --config halfgrad-run/run.toml --seed 2
+                                               the same with another seed
+
+On the same data, the flags of the network and of the training decide the result to
+the last bit. The machine, --kernel and --threads do not.`
 }
 
 // The files in --out, besides those of epochs.

@@ -126,7 +126,7 @@ func TestVerifyBadFlags(t *testing.T) {
 		{[]string{"--threads", "2,0"}, []string{"--threads 0", "want 1 to 1024"}},
 		{[]string{"--threads", "5000"}, []string{"--threads 5000"}},
 		{[]string{"--threads", "-1"}, []string{"--threads", "-1"}},
-		{[]string{"--threads", ""}, []string{"--threads", "1,2,3"}},
+		{[]string{"--threads", ""}, []string{"--threads", "empty"}},
 		{[]string{"--kernel", "mmx"}, []string{`"mmx"`, "generic"}},
 		{[]string{"stray"}, []string{"stray"}},
 	} {
