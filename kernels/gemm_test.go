@@ -319,6 +319,7 @@ func TestGemmRealShapes(t *testing.T) {
 		{m: 50, n: 2048, k: 40}, // rows of B that are packed beforehand
 		{m: 50, n: 1024, k: 40, operands: tensor.F32},
 		{m: 100, n: 1024, k: 40, operands: tensor.F32, transA: true, result: tensor.F32, accumulate: true},
+		{m: 30, n: 1024, k: 1100, result: tensor.F32, accumulate: true}, // rows of C alias, and there are blocks over k
 		{m: 100, n: 70, k: 600, operands: tensor.F32, transB: true, accumulate: true},
 	} {
 		p.mix, p.seed = kerneltest.Mixes[0], uint64(i)
