@@ -359,8 +359,8 @@ func TestPredictBadPictures(t *testing.T) {
 		flags   []string
 		want    string
 	}{
-		"text.png":      {[]byte("seven"), nil, "not a picture (PNG, JPEG or GIF)"},
-		"nothing.png":   {[]byte{}, nil, "not a picture (PNG, JPEG or GIF), or damaged: unexpected EOF"},
+		"text.png":      {[]byte("seven"), nil, "not a picture (PNG, JPEG, GIF, WebP, TIFF or BMP)"},
+		"nothing.png":   {[]byte{}, nil, "not a picture (PNG, JPEG, GIF, WebP, TIFF or BMP), or damaged: unexpected EOF"},
 		"truncated.png": {content[:len(content)/2], nil, "or damaged: "},
 		"damaged.png":   {slices.Concat(content[:60], []byte{content[60] + 1}, content[61:]), nil, "or damaged: "},
 		"huge.png":      {huge, nil, "20000×20000 pixels: want at most 16384 on a side"},

@@ -22,7 +22,10 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
 
+	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/internal/datatest"
 )
 
@@ -302,16 +305,66 @@ func TestIsNormalized(t *testing.T) {
 
 func encodings(t testing.TB, m image.Image) map[string][]byte {
 	t.Helper()
-	var p, j, g bytes.Buffer
-	if err := errors.Join(png.Encode(&p, m), jpeg.Encode(&j, m, &jpeg.Options{Quality: 95}), gif.Encode(&g, m, nil)); err != nil {
+	var p, j, g, b, f bytes.Buffer
+	err := errors.Join(png.Encode(&p, m), jpeg.Encode(&j, m, &jpeg.Options{Quality: 95}), gif.Encode(&g, m, nil),
+		bmp.Encode(&b, m), tiff.Encode(&f, m, nil))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string][]byte{"png": p.Bytes(), "jpeg": j.Bytes(), "gif": g.Bytes()}
+	return map[string][]byte{"png": p.Bytes(), "jpeg": j.Bytes(), "gif": g.Bytes(), "bmp": b.Bytes(), "tiff": f.Bytes(), "webp": webp(m)}
+}
+
+// webp returns a picture of two shades of grey as a lossless WebP file, by Google's
+// "WebP Lossless Bitstream Specification": simple prefix codes of two symbols, no
+// transforms.
+func webp(m image.Image) []byte {
+	var out []byte
+	used := 8
+	write := func(value, bits int) {
+		for i := range bits {
+			if used == 8 {
+				out, used = append(out, 0), 0
+			}
+			out[len(out)-1] |= byte(value>>i&1) << used
+			used++
+		}
+	}
+	at := func(x, y int) int { return int(color.GrayModel.Convert(m.At(x, y)).(color.Gray).Y) }
+	w, h := m.Bounds().Dx(), m.Bounds().Dy()
+	low, high := 255, 0
+	for i := range w * h {
+		low, high = min(low, at(i%w, i/w)), max(high, at(i%w, i/w))
+	}
+	write(0x2f, 8)
+	write(w-1, 14)
+	write(h-1, 14)
+	write(0, 1+3+1+1+1) // no alpha, version 0, no transform, no colour cache, one set of codes
+	for range 3 {       // green, red, blue
+		write(1, 1) // simple
+		write(1, 1) // two symbols
+		write(1, 1) // of 8 bits
+		write(low, 8)
+		write(high, 8)
+	}
+	write(1|0|1<<2|255<<3, 11) // alpha: one symbol, 255
+	write(1, 4)                // distance: one symbol, 0
+	for i := range w * h {
+		bit := 0
+		if at(i%w, i/w) > low {
+			bit = 1
+		}
+		write(bit<<2|bit<<1|bit, 3)
+	}
+	chunk := binary.LittleEndian.AppendUint32([]byte("WEBPVP8L"), uint32(len(out)))
+	if chunk = append(chunk, out...); len(out)%2 == 1 {
+		chunk = append(chunk, 0)
+	}
+	return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(chunk))), chunk...)
 }
 
 func TestDecode(t *testing.T) {
-	picture := gray(20, 30, func(y, x int) byte { return byte(100 * (x / 10)) })
-	tolerance := map[string]int{"png": 0, "jpeg": 4, "gif": 20} // a GIF has a palette
+	picture := gray(20, 30, func(y, x int) byte { return byte(200 * (x / 10 % 2)) })
+	tolerance := map[string]int{"jpeg": 4, "gif": 20} // a GIF has a palette
 	for format, content := range encodings(t, picture) {
 		m, err := Decode(bytes.NewReader(content))
 		if err != nil || m.Bounds().Dx() != 30 || m.Bounds().Dy() != 20 {
@@ -319,8 +372,8 @@ func TestDecode(t *testing.T) {
 		}
 		for x := range 3 {
 			got := int(color.GrayModel.Convert(m.At(10*x+5, 9)).(color.Gray).Y)
-			if d := got - 100*x; max(d, -d) > tolerance[format] {
-				t.Errorf("%s: a pixel of %d, want %d", format, got, 100*x)
+			if d := got - 200*(x%2); max(d, -d) > tolerance[format] {
+				t.Errorf("%s: a pixel of %d, want %d", format, got, 200*(x%2))
 			}
 		}
 		for _, most := range []limits{{29, 1e6, 1e6}, {1e6, 599, 1e6}} {
@@ -383,6 +436,29 @@ func TestDecodeBomb(t *testing.T) {
 	}
 }
 
+// A photograph of 48 megapixels takes a few bytes a pixel, and one beyond the limit none.
+func TestDecodePhotograph(t *testing.T) {
+	var content bytes.Buffer
+	const w, h = 8064, 6048
+	if err := jpeg.Encode(&content, &image.YCbCr{Rect: image.Rect(0, 0, w, h), Y: make([]byte, w*h), YStride: w,
+		Cb: make([]byte, w*h/4), Cr: make([]byte, w*h/4), CStride: w / 2, SubsampleRatio: image.YCbCrSubsampleRatio420}, nil); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m, err := Decode(&content)
+	runtime.ReadMemStats(&after)
+	if err != nil || m.Bounds().Dx() != w {
+		t.Fatal(err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 3*w*h {
+		t.Errorf("%d bytes are allocated for %d pixels", n, w*h)
+	}
+	if _, err := Normalize(m, 28, 28); !errors.Is(err, ErrEmpty) {
+		t.Errorf("it is of one colour: error %v", err)
+	}
+}
+
 // Exif 2.32, section 4.6.4 A: what the first row and the first column of the stored
 // picture are of the upright one.
 var exifTable = map[int][2]string{
@@ -410,8 +486,8 @@ func TestOrientation(t *testing.T) {
 			return upright.GrayAt(p.X, p.Y).Y
 		})
 		content := encodings(t, stored)["jpeg"]
-		for _, order := range []binary.AppendByteOrder{binary.BigEndian, binary.LittleEndian} {
-			m, err := Decode(bytes.NewReader(withExif(content, order, uint16(o))))
+		for _, content := range [][]byte{withExif(content, binary.BigEndian, uint16(o)), withExif(content, binary.LittleEndian, uint16(o)), orientedTIFF(stored, uint32(o))} {
+			m, err := Decode(bytes.NewReader(content))
 			if err != nil || m.Bounds() != image.Rect(0, 0, w, h) {
 				t.Fatalf("%d: %v, error %v", o, m.Bounds(), err)
 			}
@@ -429,6 +505,23 @@ func TestOrientation(t *testing.T) {
 			t.Errorf("orientation %d: error %v", o, err)
 		}
 	}
+}
+
+// orientedTIFF returns a picture as a TIFF file with an orientation.
+func orientedTIFF(m *image.Gray, o uint32) []byte {
+	order := binary.LittleEndian
+	w, h := uint32(m.Rect.Dx()), uint32(m.Rect.Dy())
+	entries := [][2]uint32{ // tag and value; 273 and 279 are where the pixels are, and how many
+		{256, w}, {257, h}, {258, 8}, {259, 1}, {262, 1}, {273, 8}, {274, o}, {277, 1}, {278, h}, {279, w * h},
+	}
+	b := order.AppendUint32([]byte("II\x2a\x00"), 8+w*h)
+	b = append(b, m.Pix...)
+	b = order.AppendUint16(b, uint16(len(entries)))
+	for _, e := range entries {
+		b = order.AppendUint16(order.AppendUint16(b, uint16(e[0])), 3) // uint16
+		b = order.AppendUint32(order.AppendUint32(b, 1), e[1])
+	}
+	return order.AppendUint32(b, 0)
 }
 
 // withExif puts an Exif segment with an orientation into a JPEG file, after another segment.
@@ -461,6 +554,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(withExif(content["jpeg"], binary.LittleEndian, 6))
 	f.Add(resized(content["png"], 40000, 40000))
 	f.Add(resized(content["png"], 60, 1))
+	f.Add(orientedTIFF(picture, 6))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		m, err := decode(bytes.NewReader(content), limits{256, 1 << 12, 1 << 16})
 		if err != nil {
@@ -515,5 +609,75 @@ func BenchmarkNormalize(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A seven in lines of one pixel comes out as strokes of MNIST's width, however large the
+// picture, and one in strokes of that width stays as it is.
+func TestNormalizeThinStrokes(t *testing.T) {
+	seven := func(side, pen int) image.Image {
+		m := gray(side, side, func(y, x int) byte { return 255 })
+		line := func(x0, y0, x1, y1 int) {
+			for i := range side + 1 {
+				x, y := x0+(x1-x0)*i/side, y0+(y1-y0)*i/side
+				draw.Draw(m, image.Rect(x, y, x+pen, y+pen), image.Black, image.Point{}, draw.Src)
+			}
+		}
+		line(side/4, side/5, 3*side/4, side/5)
+		line(3*side/4, side/5, side/3, 4*side/5)
+		return m
+	}
+	for _, side := range []int{30, 100, 400, 511} {
+		for _, pen := range []int{1, 2, side / 50, side / 15} {
+			pixels, err := Normalize(seven(side, max(pen, 1)), 28, 28)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := plane{28, 28, make([]int32, 784)}
+			ink := 0
+			for i, v := range pixels {
+				p.v[i] = int32(v)
+				ink += int(v)
+			}
+			// The lines are 17 + 21 long where the box is 20 high.
+			if width := float64(ink) / 255 / 38; width < 1.1 || width > 3.2 {
+				t.Errorf("side %d, pen %d: strokes of %.2f pixels", side, pen, width)
+			}
+			if c := p.crop(1); c.h < 18 || c.h > 20 || c.w < 13 || c.w > 18 {
+				t.Errorf("side %d, pen %d: a box of %d×%d", side, pen, c.h, c.w)
+			}
+		}
+	}
+}
+
+// Nearly all of MNIST is like MNIST; noise, blanks and blocks are not.
+func TestUnlike(t *testing.T) {
+	mnist := datatest.MNIST(t)
+	for _, part := range []*data.Images{mnist.Train, mnist.Test} {
+		alarms := map[string]int{}
+		n := 0
+		for i := range part.N {
+			if why := Unlike(part.Pixels[i*784 : (i+1)*784]); why != "" {
+				alarms[why]++
+				n++
+			}
+		}
+		t.Logf("%d of %d images of MNIST: %v", n, part.N, alarms)
+		if n > part.N/200 {
+			t.Errorf("%d of %d images of MNIST are said to be unlike it: %v", n, part.N, alarms)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for name, at := range map[string]func(y, x int) byte{
+		"black":   func(y, x int) byte { return 0 },
+		"white":   func(y, x int) byte { return 255 },
+		"noise":   func(y, x int) byte { return byte(rng.IntN(256)) },
+		"stars":   func(y, x int) byte { return byte(255 * (y * x % 9 / 8)) },
+		"a block": func(y, x int) byte { return byte(255 * (y / 7 % 3 % 2)) },
+		"a dot":   func(y, x int) byte { return byte(255 * (y / 14 * x / 27)) },
+	} {
+		if why := Unlike(gray(28, 28, at).Pix); why == "" {
+			t.Errorf("%s is said to be like a digit", name)
+		}
 	}
 }

@@ -7,15 +7,14 @@ import (
 	"image/color"
 )
 
-// orientation says how a camera was held: the value of the Exif tag of that name, from
-// 1 to 8 (Exif 2.32, CIPA DC-008, section 4.6.4 A).
+// orientation says how a camera was held. It is the value of the Exif tag of that name,
+// from 1 to 8 (Exif 2.32, CIPA DC-008, section 4.6.4 A).
 type orientation int
 
 const upright orientation = 1
 
-// exifOrientation returns the orientation that the head of a JPEG file tells, or
-// upright where it tells none or nonsense. The head reaches to the frame header at
-// least, which comes after the Exif segment.
+// exifOrientation returns the orientation that a JPEG file tells, or upright where it
+// tells none or nonsense.
 func exifOrientation(jpeg []byte) orientation {
 	const startOfImage, app1, startOfScan = 2, 0xe1, 0xda
 	for at := startOfImage; at+4 <= len(jpeg) && jpeg[at] == 0xff && jpeg[at+1] != startOfScan; {
@@ -30,7 +29,7 @@ func exifOrientation(jpeg []byte) orientation {
 }
 
 // tiffOrientation looks for the tag in the first directory of a TIFF file (TIFF 6.0,
-// section 2), which is what an Exif segment holds.
+// section 2). An Exif segment holds one.
 func tiffOrientation(tiff []byte) orientation {
 	const header, entry, tag, short = 8, 12, 0x0112, 3
 	if len(tiff) < header {

@@ -205,11 +205,24 @@ func (p plane) stretch() bool {
 	return true
 }
 
-// dropSpecks blackens the pieces of ink that have less than 1/32 of what the largest
-// has. A piece is of pixels that touch by sides or corners.
+// dropSpecks blackens the pieces of ink that have less than 1/32 of the ink of the
+// largest.
 func (p plane) dropSpecks() {
-	piece := make([]int32, len(p.v)) // the number of the piece, from 1; 0 where ink is too faint for one
-	weight := []int64{0}
+	piece, weight := p.pieces(least)
+	most := slices.Max(weight)
+	for i, id := range piece {
+		if id > 0 && 32*weight[id] < most {
+			p.v[i] = 0
+		}
+	}
+}
+
+// pieces tells apart the pieces of ink: pixels of at least so much light that touch by
+// sides or corners. It returns the number of each pixel's piece, from 1, or 0 for less
+// light, and the ink of each piece.
+func (p plane) pieces(least int32) (piece []int32, weight []int64) {
+	piece = make([]int32, len(p.v))
+	weight = []int64{0}
 	var stack []int
 	for start, v := range p.v {
 		if v < least || piece[start] != 0 {
@@ -234,12 +247,7 @@ func (p plane) dropSpecks() {
 			}
 		}
 	}
-	most := slices.Max(weight)
-	for i, id := range piece {
-		if id > 0 && 32*weight[id] < most {
-			p.v[i] = 0
-		}
-	}
+	return piece, weight
 }
 
 // crop returns the smallest part of the picture that has all pixels of at least so
