@@ -13,8 +13,8 @@ import (
 	"github.com/halfgrad/halfgrad/bench"
 )
 
-// Levels of instruction sets. A library may have code for the machine's or, where it
-// does not know the processor, for a lower one.
+// Levels of instruction sets. A library that does not know the processor may use code for
+// a lower level than the machine has.
 const (
 	generic = "no vectors"
 	sse     = "SSE"
@@ -25,11 +25,10 @@ const (
 	sve     = "SVE"
 )
 
-// levels are all of them, those of one architecture from the lowest to the highest.
+// levels lists the levels of each architecture from the lowest to the highest.
 var levels = []string{generic, sse, avx, avx2, avx512, neon, sve}
 
-// machineLevel returns that of this processor, "" for an architecture that is not known
-// here.
+// machineLevel returns the level of this processor, "" for an unknown architecture.
 func machineLevel() string {
 	c := &cpuid.CPU
 	switch {
@@ -49,8 +48,8 @@ func machineLevel() string {
 	return sse
 }
 
-// coreLevels are the levels of what OpenBLAS, BLIS, oneDNN and PyTorch call the
-// processors and instruction sets that their code is for, in lower case.
+// coreLevels are the names that OpenBLAS, BLIS, oneDNN and PyTorch have for the processors
+// and instruction sets of each level, in lower case.
 var coreLevels = map[string][]string{
 	generic: {"generic", "reference"},
 	sse: {"katmai", "coppermine", "northwood", "prescott", "banias", "core2", "penryn", "dunnington", "nehalem", "atom", "athlon", "opteron", "opteron_sse3",
@@ -63,8 +62,8 @@ var coreLevels = map[string][]string{
 	sve: {"neoversev1", "neoversen2", "a64fx", "armv8sve", "armsve", "sve"},
 }
 
-// coreLevel returns the lowest level that what a library says of its code has, "" where
-// nothing of it is known.
+// coreLevel returns the lowest level among the names that a library gives for its code,
+// "" if it knows none of them.
 func coreLevel(core string) string {
 	lowest := ""
 	for _, word := range strings.FieldsFunc(strings.ToLower(core), func(r rune) bool { return r == ' ' || r == ',' }) {
@@ -83,7 +82,7 @@ func coreLevel(core string) string {
 // above reports whether a is a higher level than b.
 func above(a, b string) bool { return slices.Index(levels, a) > slices.Index(levels, b) }
 
-// slow reports whether code for a core does without what the machine has.
+// slow reports whether code for a core is of a lower level than the machine.
 func slow(core, machine string) bool {
 	level := coreLevel(core)
 	return level != "" && machine != "" && above(machine, level)
@@ -92,7 +91,7 @@ func slow(core, machine string) bool {
 // choice is how a library is used.
 type choice struct {
 	settings []string // environment variables
-	note     string   // why, "" where it is left alone
+	note     string   // why; "" for the library's own choice
 }
 
 // candidate is a worker with settings of its own.
@@ -104,13 +103,13 @@ type candidate struct {
 
 const (
 	trials    = 15   // how often each candidate is measured
-	advantage = 1.05 // how much faster one must be to be preferred: less may be chance
+	advantage = 1.05 // how much faster a setting must be: less may be chance
 )
 
-// choose returns how a library is used. If by itself it is well prepared for a machine of
-// a level, it is left alone. Otherwise all settings for which such a machine has the
-// instructions are tried, by turns with none, and the fastest is chosen. launch starts a
-// worker, and measure takes the time of what it is about, in nanoseconds.
+// choose returns how a library is used on a machine of a level. A library whose own choice
+// of code suits the machine is left alone. Otherwise the settings whose instructions the
+// machine has take turns with no settings, and the fastest is chosen. launch starts a
+// worker, and measure returns the nanoseconds that it takes.
 func choose(ctx context.Context, machine string, settings []setting, launch func(settings []string) (*worker, error), measure func(*worker) (float64, error)) (choice, error) {
 	w, err := launch(nil)
 	if err != nil {
@@ -130,7 +129,7 @@ func choose(ctx context.Context, machine string, settings []setting, launch func
 		if above(s.level, machine) {
 			continue
 		}
-		// One that this release does not have may end it, or leaves it as it was.
+		// A setting that this release does not know ends the worker or changes nothing.
 		if w, err := launch(strings.Fields(s.variables)); err == nil && w.about.core != alone {
 			candidates = append(candidates, &candidate{settings: s.variables, worker: w})
 		} else if err == nil {
@@ -170,13 +169,13 @@ func choose(ctx context.Context, machine string, settings []setting, launch func
 	return choice{strings.Fields(best.settings), note + fmt.Sprintf(", in a short race %.2f times as long as with %s, which is used", first.best/best.best, best.settings)}, nil
 }
 
-// sparring are the products by which settings are compared: what is the best for one
-// size may be slow for another.
+// sparring are the products by which settings are compared. They have several sizes,
+// because the best setting for one may be slow for another.
 var sparring = []product{
 	{bench.Shape{M: 64, N: 64, K: 64}, "nn"}, {bench.Shape{M: 128, N: 256, K: 784}, "nn"}, {bench.Shape{M: 384, N: 384, K: 384}, "nn"},
 }
 
-// spar returns the geometric mean of the times that they take.
+// spar returns the geometric mean of their times in nanoseconds.
 func spar(w *worker) (float64, error) {
 	const flops = 3e8 // of a turn, about
 	sum := 0.0

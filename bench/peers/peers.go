@@ -28,22 +28,22 @@ type peer struct {
 	dtypes     []string // of operands
 	transposes bool     // whether operands may be stored transposed
 	command    func(at place, how running) (*exec.Cmd, error)
-	settings   map[string][]setting // by GOARCH, what may be faster where it does not know the processor
+	settings   map[string][]setting // by GOARCH, to try where the library does not know the processor
 	note       string
 }
 
-// setting is environment variables, separated by spaces, that make a library use code
-// for processors of some level.
+// setting is a list of environment variables, separated by spaces, that select a library's
+// code for a level.
 type setting struct{ variables, level string }
 
-// running is how a library is to multiply.
+// running says how a library is to multiply.
 type running struct {
 	dtype    string
 	threads  int
 	settings []string // environment variables
 }
 
-// place is where workers are found and made.
+// place says where workers are found and built.
 type place struct {
 	folder  string   // of drivers and packages
 	self    string   // this program
@@ -120,8 +120,8 @@ var peers = []peer{
 	},
 }
 
-// openBLASCores are core types that OpenBLAS may be told. Releases older than a
-// processor take it for one that they know.
+// openBLASCores are core types to try with OpenBLAS. A release older than the processor
+// takes it for one that it knows.
 var openBLASCores = map[string][]setting{
 	"amd64": {
 		{"OPENBLAS_CORETYPE=COOPERLAKE", avx512}, {"OPENBLAS_CORETYPE=SKYLAKEX", avx512}, {"OPENBLAS_CORETYPE=ZEN", avx2}, {"OPENBLAS_CORETYPE=HASWELL", avx2},
@@ -130,8 +130,8 @@ var openBLASCores = map[string][]setting{
 	"arm64": {{"OPENBLAS_CORETYPE=NEOVERSEV1", sve}, {"OPENBLAS_CORETYPE=NEOVERSEN1", neon}, {"OPENBLAS_CORETYPE=CORTEXA57", neon}},
 }
 
-// pyTorchCores are those of the OpenBLAS that it may use, with and without the like for
-// code of its own.
+// pyTorchCores are the settings to try with PyTorch: those of the OpenBLAS that it may
+// use, and those for its own code.
 func pyTorchCores() map[string][]setting {
 	all := maps.Clone(openBLASCores)
 	all["amd64"] = []setting{
@@ -141,7 +141,7 @@ func pyTorchCores() map[string][]setting {
 	return all
 }
 
-// peerNames are the kernels of all.
+// peerNames returns the kernels of all peers.
 func peerNames() []string {
 	var names []string
 	for _, p := range peers {
@@ -159,8 +159,8 @@ func findPeer(kernel string) (peer, error) {
 	return peers[i], nil
 }
 
-// worker starts a worker of the library on the given CPUs. It compiles or installs
-// what is not there.
+// worker starts a worker of the library on the given CPUs. It compiles or installs what
+// is missing.
 func (p peer) worker(at place, how running, cpus []int) (*worker, error) {
 	cmd, err := p.command(at, how)
 	if err != nil {
@@ -177,7 +177,7 @@ func (p peer) worker(at place, how running, cpus []int) (*worker, error) {
 	return start(name, cmd, cpus[:how.threads], timeout)
 }
 
-// environment returns what tells libraries how many threads to have.
+// environment returns the environment that sets the number of threads of a library.
 func environment(threads int) []string {
 	env := os.Environ()
 	for _, variable := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "MKL_NUM_THREADS", "GOMAXPROCS"} {
@@ -220,8 +220,8 @@ func compiled(name, folder, library, debian string) (*exec.Cmd, error) {
 	return exec.Command(path), nil
 }
 
-// complaint returns the line of a program's output that says what is wrong: the first
-// that has the word error, or else the last.
+// complaint returns the line of a program's output that says what is wrong: the first with
+// the word error, or else the last.
 func complaint(output string) string {
 	lines := strings.Split(strings.TrimSpace(output), "\n")
 	for _, line := range lines {
@@ -246,23 +246,23 @@ func installed(at place, how running) (*exec.Cmd, error) {
 	return exec.Command("node", filepath.Join(at.folder, "onnxruntime.mjs"), at.folder, strconv.Itoa(how.threads), how.dtype), nil
 }
 
-// trainer returns the command of PyTorch's worker that trains: precision is fp32 or
-// bf16, the rest is cfg's.
+// trainer returns the command of PyTorch's worker that trains in a precision, fp32 or
+// bf16, and as cfg says otherwise.
 func trainer(python, folder, precision string, cfg bench.TrainConfig, threads int) *exec.Cmd {
 	return pytorch(python, folder, "train", threads, precision, cfg.Optimizer, cfg.Model())
 }
 
-// malloc are settings of glibc for PyTorch. By default glibc hands the memory of tensors
-// back to the system and gets it anew in each step, which may take as long as the rest.
-// Huge pages are a bit faster, too.
+// malloc is a setting of glibc for PyTorch. By default glibc returns the memory of tensors
+// to the system and asks for it again in each step, which can take as long as the rest of
+// the step. Huge pages help a little too.
 const malloc = "GLIBC_TUNABLES=glibc.malloc.trim_threshold=1073741824:glibc.malloc.mmap_threshold=33554432:glibc.malloc.hugetlb=1"
 
-// pytorch returns the command of PyTorch's worker in that python.
+// pytorch returns the command of PyTorch's worker, run by python.
 func pytorch(python, folder, task string, threads int, args ...string) *exec.Cmd {
 	cmd := exec.Command(python, append([]string{filepath.Join(folder, "pytorch.py"), task, strconv.Itoa(threads)}, args...)...)
 	cmd.Env = append(environment(threads), malloc)
-	// Debian's PyTorch leaves fp32 products to the system's BLAS. Of OpenBLAS there is one
-	// that shares PyTorch's threads; those of the other wait while PyTorch's spin.
+	// Debian's PyTorch leaves fp32 products to the system's BLAS. The OpenBLAS for OpenMP
+	// shares PyTorch's threads; that for pthreads waits while PyTorch's threads spin.
 	if folders, _ := filepath.Glob("/usr/lib/*/openblas-openmp"); len(folders) > 0 {
 		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+strings.Join(append(folders, filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))...), ":"))
 	}

@@ -19,11 +19,11 @@ type race struct {
 	entrants []entrant // ours first
 	threads  []int
 	rounds   int
-	turn     time.Duration // how long one is, and what is not timed before it
+	turn     time.Duration // how long a turn is, and the untimed part before it
 }
 
-// enter starts an entrant's workers, the commands of which command returns, by the
-// number of threads. Without an error it takes part.
+// enter starts the workers of an entrant, which then takes part. command returns the
+// command for a number of threads.
 func (r *race) enter(name string, cpus []int, command func(threads int) *exec.Cmd) error {
 	e := entrant{name: name}
 	for _, n := range r.threads {

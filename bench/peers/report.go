@@ -43,7 +43,7 @@ type plan struct {
 	longest  time.Duration // of a product
 }
 
-// newPlan returns what of a suite peers can do.
+// newPlan returns the suite's products and training steps.
 func newPlan(quick bool) plan {
 	s := suite.Full()
 	p := plan{name: "peers", rounds: 15, turn: 4 * time.Millisecond, stepTurn: 15 * time.Millisecond, longest: 500 * time.Millisecond}
@@ -83,7 +83,7 @@ func (c *reportCmd) Run(ctx context.Context) error {
 	return c.measure(ctx, p, os.Stdout)
 }
 
-// measure measures what is planned and writes the report.
+// measure takes the measurements of a plan and writes the report.
 func (c *reportCmd) measure(ctx context.Context, p plan, out io.Writer) error {
 	threads := c.Threads
 	if len(threads) == 0 {
@@ -156,8 +156,8 @@ func (c *reportCmd) measure(ctx context.Context, p plan, out io.Writer) error {
 	return nil
 }
 
-// base returns the file to write and the report to add to, nil if there is none. Both
-// are checked now and not after half an hour.
+// base returns the file to write and the report to add to, nil if there is none. It
+// checks both before anything is measured.
 func (c *reportCmd) base() (path string, base *report.Report, err error) {
 	path = c.Out
 	switch {
@@ -198,7 +198,7 @@ type measurement struct {
 // run is the number of all turns here.
 const run = 1
 
-// find finds out whether a peer is there, and how it is used.
+// find adds a peer if it is installed, and chooses how it is used.
 func (m *measurement) find(ctx context.Context, p peer) error {
 	chosen, err := p.choose(ctx, m.at, m.cpus)
 	if ctx.Err() != nil {
@@ -218,7 +218,7 @@ func (m *measurement) find(ctx context.Context, p peer) error {
 	return nil
 }
 
-// note adds to what the report says of a peer.
+// note adds to the report's description of a peer.
 func (m *measurement) note(kernel string, id identity, settings []string, notes ...string) {
 	peers := &m.report.Peers
 	i := slices.IndexFunc(*peers, func(p report.Peer) bool { return p.Kernel == kernel })
@@ -234,7 +234,7 @@ func (m *measurement) note(kernel string, id identity, settings []string, notes 
 	}
 }
 
-// contender is a worker and what it stands for in names.
+// contender is a worker with its part of the names of benchmarks.
 type contender struct {
 	worker        *worker
 	kernel, dtype string
@@ -303,8 +303,8 @@ func (m *measurement) add(name report.Name, flops float64, times, peaks []float6
 	})
 }
 
-// print prints the benchmarks from first on, which are what took turns, in a line: ours
-// of the first in GFLOPS, and the rest by their rate, of ours.
+// print prints a line about the benchmarks from first on, which took turns: the rate of
+// the first, and the ratios of the others' rates to it.
 func (m *measurement) print(what string, first int) {
 	benchmarks := m.report.Benchmarks[first:]
 	line := what + ":"
@@ -333,7 +333,7 @@ func (m *measurement) train(ctx context.Context) error {
 	choices := map[string]choice{} // by precision
 	steps := m.steps
 	for len(steps) > 0 {
-		// All batches of one model, for which workers are the same.
+		// All batches of one model share its workers.
 		cfg := steps[0]
 		var batches []int
 		steps = slices.DeleteFunc(slices.Clone(steps), func(s bench.TrainConfig) bool {
@@ -350,7 +350,7 @@ func (m *measurement) train(ctx context.Context) error {
 	return nil
 }
 
-// trainModel measures the steps of one model. choices are those that were made before.
+// trainModel measures the steps of one model. choices are those made for earlier models.
 func (m *measurement) trainModel(ctx context.Context, python string, cfg bench.TrainConfig, batches []int, choices map[string]choice) error {
 	r := race{threads: m.threads, rounds: m.rounds, turn: m.stepTurn}
 	defer r.stop()

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startOn starts cmd on the given CPUs: a child has the affinity of the thread
-// that starts it.
+// startOn starts cmd on the given CPUs. A child inherits the affinity of the thread that
+// starts it.
 func startOn(cpus []int, cmd *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -17,17 +17,17 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// checked is how many steps a run begins with whose outcome must agree, or as many as
-// the first epoch has.
+// checked is the number of first steps whose outcome must agree, or all of the first
+// epoch if it is shorter.
 const checked = 20
 
-// outcome is what these steps lead to.
+// outcome is the result of these steps.
 type outcome struct {
 	first, last float64 // losses
-	moved       float64 // how far the parameters are from where they began, by Euclid
+	moved       float64 // the Euclidean distance of the parameters from the initial ones
 }
 
-// agrees reports whether o can come of the run that want comes of, in another
+// agrees reports whether o can be the outcome of the same run as want in another
 // precision: bf16 has errors of up to one part in 256.
 func (o outcome) agrees(want outcome) bool {
 	const tolerance = 0.02
@@ -69,11 +69,11 @@ func parameters(t *bench.Trainee) []float32 {
 	return all
 }
 
-// publish writes what a run begins with to files in folder, little-endian:
+// publish writes the initial state of a run to files in folder, little-endian:
 //
 //	pixels      a byte each, image after image
 //	labels      a byte each
-//	values      what each of the 256 bytes stands for, in fp32
+//	values      the value of each of the 256 bytes, in fp32
 //	order       of the images in the first epoch, in int64
 //	parameters  in fp32
 func publish(t *bench.Trainee, folder string) error {
@@ -111,7 +111,7 @@ func write(path string, content any) error {
 	return errors.Join(binary.Write(f, binary.LittleEndian, content), f.Close())
 }
 
-// indices is a data set of so many samples, the labels of which are their indices.
+// indices is a data set whose labels are the indices of its samples.
 type indices int
 
 func (n indices) Len() int                               { return int(n) }
@@ -119,11 +119,11 @@ func (n indices) Features() int                          { return 1 }
 func (n indices) Classes() int                           { return int(n) }
 func (n indices) Sample(_ []float32, i int) (int, error) { return i, nil }
 
-// firstScale is that of the loss: low enough for none of the first steps, whose outcome
-// counts, to be skipped. At the usual 65536 an image that is very wrong overflows.
+// firstScale is the initial loss scale: low enough that none of the checked steps is
+// skipped. At the usual 65536 the gradients of a badly misclassified image overflow.
 const firstScale = 1 << 12
 
-// student answers what our worker is asked about training.
+// student returns the answers of our worker that trains.
 func student(e *kernels.Engine, cfg bench.TrainConfig) func(line string) string {
 	cfg.Scale = firstScale
 	peak := bench.NewPeak(e)
@@ -166,8 +166,8 @@ func student(e *kernels.Engine, cfg bench.TrainConfig) func(line string) string 
 	}
 }
 
-// steps returns what a step takes, in nanoseconds, over n of them. The time of those
-// that are skipped counts for the others.
+// steps returns the mean time of n training steps in nanoseconds. Skipped steps add their
+// time but do not count.
 func steps(t *bench.Trainee, n int) (float64, error) {
 	taken := 0
 	start := time.Now()

@@ -10,7 +10,7 @@ type turns struct {
 	us      *worker
 	peers   []*worker
 	rounds  int
-	turn    time.Duration // how long a turn is, or one product, and what is not timed before it
+	turn    time.Duration // how long a turn is, or one product if that is longer, and the untimed part before it
 	longest time.Duration // of one product: a library that takes longer has no turns; 0 for any
 }
 

@@ -20,24 +20,24 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// A worker is a process that multiplies or trains with one library. It answers lines
-// on its input by lines on its output:
+// A worker is a process that multiplies or trains with one library. For each line on its
+// input it writes one to its output:
 //
-//	                       ready WHAT IT IS             when it has started, see identity
+//	                       ready WHAT IT IS             at the start, see identity
 //	prepare M N K TRANS →  ok FIRST LAST                the corners of the product
-//	gemm M N K CALLS    →  NANOSECONDS                  of a call, after as many that are not timed
+//	gemm M N K CALLS    →  NANOSECONDS                  of a call, after as many untimed calls
 //	show                →  C, row after row             of a small product
 //	                       error WHAT                   instead of any of these
 //
-// The operands are those of operands.go; TRANS is "nn", or has "t" for A or B that is
-// stored transposed. Our own worker knows one more:
+// operands.go has the operands. TRANS is "nn", with "t" for A or B if it is stored
+// transposed. Our own worker also answers
 //
 //	peak                →  GFLOPS                       of the FMA loop, on all threads
 //
-// One that trains knows, instead of prepare and gemm:
+// A worker that trains answers, instead of prepare and gemm,
 //
 //	prepare BATCH DIR   →  ok FIRST LAST MOVED          the outcome of some steps, see trainee.go
-//	train STEPS         →  NANOSECONDS                  of a step, after as many that are not timed
+//	train STEPS         →  NANOSECONDS                  of a step, after as many untimed steps
 type worker struct {
 	name    string
 	about   identity
@@ -47,8 +47,7 @@ type worker struct {
 	timeout time.Duration
 }
 
-// identity is what a worker is, in its own words, with tabs between. What it does not
-// know is empty.
+// identity is what a worker says about itself. What it does not know is empty.
 type identity struct {
 	name, version string
 	core          string // the processor or instruction set that its code is for
@@ -60,7 +59,7 @@ func parseIdentity(s string) identity {
 	return identity{fields[0], fields[1], fields[2], fields[3]}
 }
 
-// String returns all of it that there is.
+// String returns everything that is known.
 func (id identity) String() string {
 	s := strings.TrimSpace(id.name + " " + id.version)
 	for _, more := range []string{id.core, id.detail} {
@@ -71,8 +70,8 @@ func (id identity) String() string {
 	return s
 }
 
-// start runs a worker on the given CPUs. The error says what it said instead of
-// being ready.
+// start runs a worker on the given CPUs. The error has what the worker said instead of
+// "ready".
 func start(name string, cmd *exec.Cmd, cpus []int, timeout time.Duration) (*worker, error) {
 	w := &worker{name: name, cmd: cmd, lines: make(chan string, 1), timeout: timeout}
 	var err error
@@ -116,8 +115,8 @@ func (w *worker) stop() {
 	w.cmd.Wait() //nolint:errcheck // it was killed
 }
 
-// ask sends a line and returns the answer. Between its answers the process is
-// stopped: threads that wait for work by spinning would slow down the others.
+// ask sends a line and returns the answer. The process is stopped between its answers:
+// threads that spin while they wait would slow down the other workers.
 func (w *worker) ask(line string) (string, error) {
 	if err := proceed(w.cmd.Process); err != nil {
 		return "", fmt.Errorf("peers: %s: %w", w.name, err)
@@ -193,10 +192,10 @@ func (w *worker) prepareSteps(batch int, folder string) (o outcome, err error) {
 	return o, nil
 }
 
-// steps returns the nanoseconds of a training step, of so many.
+// steps returns the nanoseconds of a training step, the mean of n.
 func (w *worker) steps(n int) (float64, error) { return w.number(fmt.Sprintf("train %d", n)) }
 
-// serve is a worker of ours: it says what it is, and then answers lines.
+// serve runs a worker of ours: it says what it is and then answers lines.
 func serve(in io.Reader, out io.Writer, id identity, answer func(line string) string) error {
 	if _, err := fmt.Fprintf(out, "ready %s\t%s\t%s\t%s\n", id.name, id.version, id.core, id.detail); err != nil {
 		return err
@@ -220,8 +219,8 @@ func peakAnswer(peak bench.Peak) string {
 	return fmt.Sprintf("%.6g", best)
 }
 
-// library is what multiplies in a worker of ours. multiply computes the product that
-// was prepared last, and row returns a row of it.
+// library multiplies in a worker of ours. multiply computes the product that was prepared
+// last, and row returns one of its rows.
 type library struct {
 	prepare  func(p product)
 	multiply func()
@@ -229,7 +228,7 @@ type library struct {
 	peak     func() string // nil where it has none
 }
 
-// multiplier answers what a worker of ours is asked about products.
+// multiplier returns the answers of a worker of ours that multiplies.
 func multiplier(l library) func(line string) string {
 	var ready product
 	return func(line string) string {
@@ -284,8 +283,7 @@ func halfgrad(e *kernels.Engine, dtype tensor.DType) library {
 	}
 }
 
-// gonumBLAS is gonum's BLAS in Go, fp32, which has as many goroutines as GOMAXPROCS
-// allows.
+// gonumBLAS is gonum's BLAS in Go, in fp32, with as many goroutines as GOMAXPROCS allows.
 func gonumBLAS() library {
 	var a, b, c blas32.General
 	var ta, tb blas.Transpose
@@ -301,7 +299,7 @@ func gonumBLAS() library {
 	}
 }
 
-// general returns a dense matrix in gonum's words.
+// general converts a matrix to gonum's type.
 func general(m tensor.Matrix, transposed bool) (blas32.General, blas.Transpose) {
 	if transposed {
 		g, _ := general(m.T(), false)
@@ -314,7 +312,7 @@ func general(m tensor.Matrix, transposed bool) (blas32.General, blas.Transpose) 
 	return g, blas.NoTrans
 }
 
-// gonumVersion returns which one is linked.
+// gonumVersion returns the version of gonum that is linked.
 func gonumVersion() string {
 	const path = "gonum.org/v1/gonum"
 	if info, ok := debug.ReadBuildInfo(); ok {
