@@ -1,20 +1,25 @@
-// The body of the kernels in f32-12x32-avx512_amd64.s, which says what it is, and
-// in widen-…-12x32-avx512_amd64.s and finish-…-12x32-avx512_amd64.s. They define
+// The body of the 12×32 kernels, which f32-12x32-avx512_amd64.s explains. That file,
+// the widen-…-12x32-avx512_amd64.s and finish-f16-12x32-avx512_amd64.s define
 //
-//	LOADB          row p of a panel of B, at B, to Z24 and Z25
-//	LOADBN         its first 16 columns to Z24, in a kernel that takes ragged panels
-//	START          what there is to do before the first panel of a pass
-//	AHEAD          and before the loop over k of a tile; DX is free until its end
+//	LOADB          loads a row of a panel of B, at B, into Z24 and Z25
+//	LOADBN         loads its first 16 columns into Z24; only defined by a kernel that
+//	               takes ragged panels
+//	START          runs before the first panel of a pass; AX is the call, DX free
+//	AHEAD          runs before the loop over k of a tile; DX is free until its end
 //	END(EACH, bias, plain, ended)
-//	               the end of a tile, with labels to use
-//	ADVANCED(n)    what else there is to do after a pass of n rows
-//	FINISHED       and at the end of it all
-//	NEXTPANEL(to)  what gets to the bytes from a panel to the next, if they are not
-//	               those of its width
+//	               ends a tile; bias, plain and ended are labels for it to use
+//	ADVANCED(n)    runs after a pass of n rows
+//	FINISHED       runs at the end
+//	NEXTPANEL(to)  loads the bytes from a panel of B to the next, if they are not the
+//	               bytes of its width; AX is the call
 //	SIZELOG        the logarithm of the bytes of an element of B
+//
+// and begin with the call in AX, B's first element in DI and the elements from a row
+// of B to the next in CX. A slice in the call is read as its first word, the pointer.
 
 #define K       AX
 #define A       SI
+#define APASS   R15
 #define A3      R9
 #define A6      R10
 #define A9      BX
@@ -24,11 +29,10 @@
 #define C       DX
 #define LDC     R8
 #define PANEL   R14
-#define APASS   R15
 #define CTILE   R13
 #define BROW    CX
 
-// A row of the tile: x is where A's value is, t a register for it.
+// A row of the tile; x is the address of A's value, t a register for it.
 #define ROW(x, t, lo, hi) \
 	VBROADCASTSS x, t;         \
 	VFMADD231PS  Z24, t, lo;   \
@@ -89,7 +93,7 @@
 	ROW((A), Z26, Z0, Z1);                                   \
 	ADDQ ACOL, A
 
-// The same for at most 16 columns: one FMA a row, with the broadcast in it.
+// Steps for at most 16 columns: one FMA a row, which also broadcasts.
 #ifdef LOADBN
 
 #define ROWS3N(p, c0, c1, c2) \
@@ -141,7 +145,7 @@
 	VPXORD lo, lo, lo; \
 	VPXORD hi, hi, hi
 
-// What is done to each row of a tile.
+// Something done to each row of a tile.
 #define EACH1(DO) DO(Z0, Z1)
 #define EACH2(DO) EACH1(DO); DO(Z2, Z3)
 #define EACH4(DO) EACH2(DO); DO(Z4, Z5); DO(Z6, Z7)
@@ -150,17 +154,16 @@
 #define EACH10(DO) EACH8(DO); DO(Z16, Z17); DO(Z18, Z19)
 #define EACH12(DO) EACH10(DO); DO(Z20, Z21); DO(Z22, Z23)
 
-// The end of a tile whose sums go to C.
+// Ends a tile whose sums go to C.
 #define TOC(EACH) \
 	MOVQ CTILE, C; \
 	EACH(STOREC)
 
-// A row of C, and the loop over k. Where panels may be ragged there are masks with
-// as many ones as the tile has columns, 16 a mask, and a narrow loop for tiles of
-// which no column has a one in K2.
+// A row of C, and the loop over k. With ragged panels, K1 and K2 have a one for each
+// column of the tile, and tiles without a one in K2 take a narrow loop.
 #ifdef LOADBN
 #define MASKS \
-	MOVQ    left-8(SP), DX; \
+	MOVQ    gemmFrame_left(SP), DX; \
 	MOVL    $32, AX;        \
 	CMPQ    DX, AX;         \
 	CMOVQGT AX, DX;         \
@@ -206,109 +209,116 @@ loop:              \
 	JNZ    loop
 #endif
 
-// A pass: all panels for as many rows as the names of the arguments say.
+// A pass: a few rows by all panels.
 #define PASS(EACH, STEP, STEPN, panel, start, loop, loopn, store, bias, plain, ended) \
-	MOVQ    b+32(FP), B;          \
-	START;                        \
-	MOVQ    c+56(FP), CTILE;      \
-	MOVQ    cols+80(FP), AX;      \
-	MOVQ    AX, left-8(SP);       \
-panel:                            \
-	MASKS;                        \
-	MOVQ    APASS, A;             \
-	LEAQ    (A)(AROW*2), A3;      \
-	ADDQ    AROW, A3;             \
-	LEAQ    (A3)(AROW*2), A6;     \
-	ADDQ    AROW, A6;             \
-	LEAQ    (A6)(AROW*2), A9;     \
-	ADDQ    AROW, A9;             \
-	EACH(ZERO);                   \
-	CMPB    accumulate+88(FP), $0; \
-	JZ      start;                \
-	MOVQ    CTILE, C;             \
-	EACH(LOADC);                  \
-start:                            \
-	AHEAD;                        \
-	MOVQ    k+0(FP), K;           \
-	TESTQ   K, K;                 \
-	JZ      store;                \
+	MOVQ    gemmFrame_call(SP), AX;         \
+	START;                                  \
+	MOVQ    call_Cols(AX), AX;              \
+	MOVQ    AX, gemmFrame_left(SP);         \
+panel:                                          \
+	MASKS;                                  \
+	MOVQ    APASS, A;                       \
+	LEAQ    (A)(AROW*2), A3;                \
+	ADDQ    AROW, A3;                       \
+	LEAQ    (A3)(AROW*2), A6;               \
+	ADDQ    AROW, A6;                       \
+	LEAQ    (A6)(AROW*2), A9;               \
+	ADDQ    AROW, A9;                       \
+	EACH(ZERO);                             \
+	MOVQ    gemmFrame_call(SP), AX;         \
+	CMPB    call_Accumulate(AX), $0;        \
+	JZ      start;                          \
+	MOVQ    CTILE, C;                       \
+	EACH(LOADC);                            \
+start:                                          \
+	AHEAD;                                  \
+	MOVQ    call_K(AX), K;                  \
+	TESTQ   K, K;                           \
+	JZ      store;                          \
 	LOOPS(STEP, STEPN, loop, loopn, store); \
-store:                            \
-	END(EACH, bias, plain, ended); \
-	ADDQ    next-16(SP), B;       \
-	ADDQ    $128, CTILE;          \
-	SUBQ    $32, left-8(SP);      \
+store:                                          \
+	END(EACH, bias, plain, ended);          \
+	ADDQ    gemmFrame_next(SP), B;          \
+	ADDQ    $128, CTILE;                    \
+	SUBQ    $32, gemmFrame_left(SP);        \
 	JGT     panel
 
-// Past so many rows of A and C.
+// Moves on by n rows of A and C, and back to the first panel of B.
 #define ADVANCE(n) \
-	IMUL3Q $n, LDC, AX;  \
-	ADDQ   AX, c+56(FP); \
-	IMUL3Q $n, AROW, AX; \
-	ADDQ   AX, APASS;    \
-	ADVANCED(n);         \
-	SUBQ   $n, rows+72(FP)
+	IMUL3Q $n, LDC, AX;            \
+	ADDQ   AX, gemmFrame_c(SP);    \
+	MOVQ   gemmFrame_c(SP), CTILE; \
+	MOVQ   gemmFrame_b(SP), B;     \
+	IMUL3Q $n, AROW, AX;           \
+	ADDQ   AX, APASS;              \
+	ADVANCED(n);                   \
+	SUBQ   $n, gemmFrame_rows(SP)
 
-	MOVQ  a+8(FP), APASS
-	MOVQ  aRow+16(FP), AROW
-	MOVQ  aCol+24(FP), ACOL
-	MOVQ  ldc+64(FP), LDC
-	MOVQ  bRow+40(FP), BROW
-	SHLQ  $2, AROW
-	SHLQ  $2, ACOL
+	MOVQ  AX, gemmFrame_call(SP)
+	MOVQ  B, gemmFrame_b(SP)
+	MOVQ  call_Rows(AX), DX
+	MOVQ  DX, gemmFrame_rows(SP)
+	MOVQ  call_C(AX), CTILE
+	MOVQ  CTILE, gemmFrame_c(SP)
+	MOVQ  call_LDC(AX), LDC
 	SHLQ  $2, LDC
+	MOVQ  call_A+operand_F32(AX), APASS
+	MOVQ  call_ARow(AX), AROW
+	SHLQ  $2, AROW
+	MOVQ  call_ACol(AX), ACOL
+	SHLQ  $2, ACOL
 	SHLQ  $SIZELOG, BROW
 
-	// From the end of a panel to the next.
-	MOVQ  BROW, AX
-	IMULQ k+0(FP), AX
+	// The bytes from the end of a panel to the next panel.
 	MOVQ  $(32<<SIZELOG), DX
 	NEXTPANEL(DX)
+	MOVQ  call_K(AX), AX
+	IMULQ BROW, AX
 	SUBQ  AX, DX
-	MOVQ  DX, next-16(SP)
+	MOVQ  DX, gemmFrame_next(SP)
 
-twelve: // 16 rows are better taken as twice eight
-	CMPQ rows+72(FP), $12
+twelve: // twice eight is faster for 16 rows than twelve and four
+	CMPQ gemmFrame_rows(SP), $12
 	JLT  ten
-	CMPQ rows+72(FP), $16
+	CMPQ gemmFrame_rows(SP), $16
 	JEQ  eight
 	PASS(EACH12, STEP12, STEP12N, panel12, start12, loop12, loop12n, store12, bias12, plain12, ended12)
 	ADVANCE(12)
 	JMP  twelve
 
 ten:
-	CMPQ rows+72(FP), $10
+	CMPQ gemmFrame_rows(SP), $10
 	JLT  eight
 	PASS(EACH10, STEP10, STEP10N, panel10, start10, loop10, loop10n, store10, bias10, plain10, ended10)
 	ADVANCE(10)
 
 eight:
-	CMPQ rows+72(FP), $8
+	CMPQ gemmFrame_rows(SP), $8
 	JLT  six
 	PASS(EACH8, STEP8, STEP8N, panel8, start8, loop8, loop8n, store8, bias8, plain8, ended8)
 	ADVANCE(8)
 	JMP  eight
 
 six:
-	CMPQ rows+72(FP), $6
+	CMPQ gemmFrame_rows(SP), $6
 	JLT  four
 	PASS(EACH6, STEP6, STEP6N, panel6, start6, loop6, loop6n, store6, bias6, plain6, ended6)
 	ADVANCE(6)
 
 four:
-	CMPQ rows+72(FP), $4
+	CMPQ gemmFrame_rows(SP), $4
 	JLT  two
 	PASS(EACH4, STEP4, STEP4N, panel4, start4, loop4, loop4n, store4, bias4, plain4, ended4)
 	ADVANCE(4)
 
 two:
-	CMPQ rows+72(FP), $2
+	CMPQ gemmFrame_rows(SP), $2
 	JLT  one
 	PASS(EACH2, STEP2, STEP2N, panel2, start2, loop2, loop2n, store2, bias2, plain2, ended2)
 	ADVANCE(2)
 
 one:
-	CMPQ rows+72(FP), $0
+	CMPQ gemmFrame_rows(SP), $0
 	JEQ  done
 	PASS(EACH1, STEP1, STEP1N, panel1, start1, loop1, loop1n, store1, bias1, plain1, ended1)
 

@@ -1,18 +1,22 @@
-// The body of the kernels in f32-6x16-avx2_amd64.s, which says what it is, and
-// in widen-…-6x16-avx2_amd64.s. They define
+// The body of the 6×16 kernels, which f32-6x16-avx2_amd64.s explains. That file and
+// the widen-…-6x16-avx2_amd64.s define
 //
-//	LOADB(lo, hi, at)  a row of a panel of B, whose halves are at lo and hi, to
-//	                   Y12 and Y13; at is how many bytes of packed rows lie
-//	                   between the first of the four rows of a turn and it
-//	LOADED(rows)       what there is to do after so many rows
-//	START              what there is to do before the first panel of a pass
-//	NEXTPANEL(to)      what gets to the bytes from a panel to the next, if they
-//	                   are not those of its width
-//	HALF               the bytes of half a row
+//	LOADB(lo, hi, at)  loads a row of a panel of B, whose halves are at lo and hi,
+//	                   into Y12 and Y13. at is the row's place in a turn of four:
+//	                   0, 64, 128 or 192 bytes of packed rows
+//	LOADED(rows)       runs after so many rows
+//	START              runs before the first panel of a pass; AX is the call, DX free
+//	NEXTPANEL(to)      loads the bytes from a panel of B to the next, if they are not
+//	                   the bytes of its width; AX is the call
+//	HALF               the bytes of half a row of B
 //	SIZELOG            the logarithm of the bytes of an element of B
+//
+// and begin with the call in AX, B's first element in DI and the elements from a row
+// of B to the next in CX. A slice in the call is read as its first word, the pointer.
 
 #define K       AX
 #define A       SI
+#define APASS   R15
 #define A3      R9
 #define AROW    R11
 #define ACOL    R12
@@ -20,13 +24,12 @@
 #define C       DX
 #define LDC     R8
 #define LEFT    R14
-#define APASS   R15
 #define CTILE   R13
 #define PANEL   BX
 #define BROW    CX
 #define BROW3   R10
 
-// Two rows of the tile: x and y are where A's values are.
+// Two rows of the tile; x and y are the addresses of A's values.
 #define PAIR(x, y, c0, c1, c2, c3) \
 	VBROADCASTSS x, Y14;         \
 	VBROADCASTSS y, Y15;         \
@@ -84,106 +87,117 @@
 #define STORE4 STORE2; STOREC(Y4, Y5); STOREC(Y6, Y7)
 #define STORE6 STORE4; STOREC(Y8, Y9); STOREC(Y10, Y11)
 
-// A pass: all panels for as many rows as the names of the arguments say. The
-// loop over k takes four steps at a time, then one by one.
+// A pass: a few rows by all panels. The loop over k takes four steps at a time, then
+// single steps.
 #define PASS(ZEROS, LOADS, STEP, STORES, panel, start, loop4, tail, loop1, store) \
-	MOVQ  b+32(FP), B;     \
-	START;                 \
-	MOVQ  c+56(FP), CTILE; \
-	MOVQ  cols+80(FP), LEFT; \
-panel:                     \
-	MOVQ  APASS, A;        \
-	LEAQ  (A)(AROW*2), A3; \
-	ADDQ  AROW, A3;        \
-	ZEROS;                 \
-	CMPB  accumulate+88(FP), $0; \
-	JZ    start;           \
-	MOVQ  CTILE, C;        \
-	LOADS;                 \
-start:                     \
-	MOVQ  k+0(FP), K;      \
-	SUBQ  $4, K;           \
-	JLT   tail;            \
-loop4:                     \
-	STEP((B), HALF(B), 0); \
+	MOVQ  gemmFrame_call(SP), AX;              \
+	START;                                     \
+	MOVQ  call_Cols(AX), LEFT;                 \
+panel:                                             \
+	MOVQ  APASS, A;                            \
+	LEAQ  (A)(AROW*2), A3;                     \
+	ADDQ  AROW, A3;                            \
+	ZEROS;                                     \
+	MOVQ  gemmFrame_call(SP), AX;              \
+	CMPB  call_Accumulate(AX), $0;             \
+	JZ    start;                               \
+	MOVQ  CTILE, C;                            \
+	LOADS;                                     \
+start:                                             \
+	MOVQ  call_K(AX), K;                       \
+	SUBQ  $4, K;                               \
+	JLT   tail;                                \
+loop4:                                             \
+	STEP((B), HALF(B), 0);                     \
 	STEP((B)(BROW*1), HALF(B)(BROW*1), 64);    \
 	STEP((B)(BROW*2), HALF(B)(BROW*2), 128);   \
 	STEP((B)(BROW3*1), HALF(B)(BROW3*1), 192); \
-	LEAQ  (B)(BROW*4), B;  \
-	LOADED(4);             \
-	SUBQ  $4, K;           \
-	JGE   loop4;           \
-tail:                      \
-	ADDQ  $4, K;           \
-	JZ    store;           \
-loop1:                     \
-	STEP((B), HALF(B), 0); \
-	ADDQ  BROW, B;         \
-	LOADED(1);             \
-	DECQ  K;               \
-	JNZ   loop1;           \
-store:                     \
-	MOVQ  CTILE, C;        \
-	STORES;                \
-	ADDQ  next-8(SP), B;   \
-	ADDQ  $64, CTILE;      \
-	SUBQ  $16, LEFT;       \
+	LEAQ  (B)(BROW*4), B;                      \
+	LOADED(4);                                 \
+	SUBQ  $4, K;                               \
+	JGE   loop4;                               \
+tail:                                              \
+	ADDQ  $4, K;                               \
+	JZ    store;                               \
+loop1:                                             \
+	STEP((B), HALF(B), 0);                     \
+	ADDQ  BROW, B;                             \
+	LOADED(1);                                 \
+	DECQ  K;                                   \
+	JNZ   loop1;                               \
+store:                                             \
+	MOVQ  CTILE, C;                            \
+	STORES;                                    \
+	ADDQ  gemmFrame_next(SP), B;               \
+	ADDQ  $64, CTILE;                          \
+	SUBQ  $16, LEFT;                           \
 	JGT   panel
 
-	MOVQ  a+8(FP), APASS
-	MOVQ  aRow+16(FP), AROW
-	MOVQ  aCol+24(FP), ACOL
-	MOVQ  ldc+64(FP), LDC
-	MOVQ  bRow+40(FP), BROW
-	SHLQ  $2, AROW
-	SHLQ  $2, ACOL
+	MOVQ  AX, gemmFrame_call(SP)
+	MOVQ  B, gemmFrame_b(SP)
+	MOVQ  call_Rows(AX), DX
+	MOVQ  DX, gemmFrame_rows(SP)
+	MOVQ  call_C(AX), CTILE
+	MOVQ  CTILE, gemmFrame_c(SP)
+	MOVQ  call_LDC(AX), LDC
 	SHLQ  $2, LDC
+	MOVQ  call_A+operand_F32(AX), APASS
+	MOVQ  call_ARow(AX), AROW
+	SHLQ  $2, AROW
+	MOVQ  call_ACol(AX), ACOL
+	SHLQ  $2, ACOL
 	SHLQ  $SIZELOG, BROW
 	LEAQ  (BROW)(BROW*2), BROW3
 
-	// From the end of a panel to the next.
-	MOVQ  BROW, AX
-	IMULQ k+0(FP), AX
+	// The bytes from the end of a panel to the next panel.
 	MOVQ  $(2*HALF), DX
 	NEXTPANEL(DX)
+	MOVQ  call_K(AX), AX
+	IMULQ BROW, AX
 	SUBQ  AX, DX
-	MOVQ  DX, next-8(SP)
+	MOVQ  DX, gemmFrame_next(SP)
 
-six: // 8 rows are better taken as twice four
-	CMPQ rows+72(FP), $6
+six: // twice four is faster for 8 rows than six and two
+	CMPQ gemmFrame_rows(SP), $6
 	JLT  four
-	CMPQ rows+72(FP), $8
+	CMPQ gemmFrame_rows(SP), $8
 	JEQ  four
 	PASS(ZERO6, LOAD6, STEP6, STORE6, panel6, start6, loop64, tail6, loop61, store6)
 	LEAQ (LDC)(LDC*2), AX
 	SHLQ $1, AX
-	ADDQ AX, c+56(FP)
+	ADDQ AX, gemmFrame_c(SP)
+	MOVQ gemmFrame_c(SP), CTILE
+	MOVQ gemmFrame_b(SP), B
 	LEAQ (AROW)(AROW*2), AX
 	LEAQ (APASS)(AX*2), APASS
-	SUBQ $6, rows+72(FP)
+	SUBQ $6, gemmFrame_rows(SP)
 	JMP  six
 
 four:
-	CMPQ rows+72(FP), $4
+	CMPQ gemmFrame_rows(SP), $4
 	JLT  two
 	PASS(ZERO4, LOAD4, STEP4, STORE4, panel4, start4, loop44, tail4, loop41, store4)
 	LEAQ (LDC*4), AX
-	ADDQ AX, c+56(FP)
+	ADDQ AX, gemmFrame_c(SP)
+	MOVQ gemmFrame_c(SP), CTILE
+	MOVQ gemmFrame_b(SP), B
 	LEAQ (APASS)(AROW*4), APASS
-	SUBQ $4, rows+72(FP)
+	SUBQ $4, gemmFrame_rows(SP)
 	JMP  four
 
 two:
-	CMPQ rows+72(FP), $2
+	CMPQ gemmFrame_rows(SP), $2
 	JLT  one
 	PASS(ZERO2, LOAD2, STEP2, STORE2, panel2, start2, loop24, tail2, loop21, store2)
 	LEAQ (LDC*2), AX
-	ADDQ AX, c+56(FP)
+	ADDQ AX, gemmFrame_c(SP)
+	MOVQ gemmFrame_c(SP), CTILE
+	MOVQ gemmFrame_b(SP), B
 	LEAQ (APASS)(AROW*2), APASS
-	SUBQ $2, rows+72(FP)
+	SUBQ $2, gemmFrame_rows(SP)
 
 one:
-	CMPQ rows+72(FP), $0
+	CMPQ gemmFrame_rows(SP), $0
 	JEQ  done
 	PASS(ZERO1, LOAD1, STEP1, STORE1, panel1, start1, loop14, tail1, loop11, store1)
 

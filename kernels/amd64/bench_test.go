@@ -12,8 +12,8 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// BenchmarkKernel is a kernel at work on operands in the L1 cache. peak-ratio is
-// its share of the FMA peak, measured in turn with it.
+// BenchmarkKernel measures the kernels with operands in the L1 cache. peak-ratio is
+// the share of the FMA peak, which is measured in turns with the kernel.
 //
 //	go test ./kernels/amd64 -run '^$' -bench Kernel -count 10
 func BenchmarkKernel(t *testing.B) {

@@ -1,23 +1,29 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// The work around the products for the tier avx2. What each function computes is
-// written, as a loop, at its declaration and in package micro.
+// The work around the products for the tier avx2. Package micro defines each function
+// by a loop.
 //
-// Elements are taken eight at a time and what is left of them, one to eight,
-// under a mask: nothing else is read or written. Multiplications and additions
-// are apart, each rounded on its own.
+// Elements are taken eight at a time, the last one to eight under a mask, so that
+// nothing else is read or written. Multiplications and additions are separate
+// instructions, each rounded.
 //
-// Registers of all functions
+// Registers of all functions; each function lists more, and leaves the others unused:
 //
 //	AX, CX   scratch
-//	DI, SI   what is written and what is read; others are named where they are used
+//	DI, SI   what is written and what is read
 //	DX       elements before the last vector
-//	BX       the element that is next
-//	Y0-Y7    on their way
+//	BX       the next element
+//	R14      the numbers of an optimizer's step
+//	R15      the arguments
+//	Y0-Y7    data in flight
 //	Y8-Y12   constants
 //	Y13      the mask of the last vector
+
+#define ARGS R15
+#define STEP R14
 
 // Eight lanes that are on and eight that are off.
 DATA lanes<>+0(SB)/8, $0xffffffffffffffff
@@ -30,8 +36,8 @@ DATA lanes<>+48(SB)/8, $0
 DATA lanes<>+56(SB)/8, $0
 GLOBL lanes<>(SB), RODATA|NOPTR, $64
 
-// The mask, in Y13, of the last one to eight elements of which there are len,
-// which is at least 1; in CX how many they are, and in DX how many come before.
+// Splits len elements, at least 1: the last vector has CX elements, 1 to 8, and the
+// mask Y13; DX elements come before it.
 #define TAIL(len) \
 	LEAQ    -1(len), CX;    \
 	ANDQ    $7, CX;         \
@@ -50,14 +56,13 @@ GLOBL lanes<>(SB), RODATA|NOPTR, $64
 	VMOVD        AX, x;     \
 	VPBROADCASTD x, y
 
-// AX is whether no lane of the maximum of magnitudes is above a limit. The
-// maximum is lost.
+// Sets AX to 1 if no lane of max is above limit, else to 0. Overwrites max.
 #define ATMOST(max, limit) \
 	VPCMPGTD limit, max, max; \
 	VPTEST   max, max;        \
 	SETEQ    AX
 
-// CX halves of X1, one to eight, to (DI)(BX*2). BX is lost.
+// Stores CX halves of X1, one to eight, at (DI)(BX*2). Overwrites BX.
 #define PUTHALVES(put4, put2, put1, done) \
 	LEAQ    (DI)(BX*2), BX;  \
 	CMPQ    CX, $8;          \
@@ -87,40 +92,40 @@ done:
 //	DI, R8   dst and its stride, in bytes
 //	SI, R9   src and its stride, in bytes
 //	R10, R11 rows left, columns
-//	R12      bias, or 0
+//	R12      the bias, 0 if there is none
 //	CX       elements of the last vector
 //	Y8       scale
-//	Y9       bias; −0, which changes nothing, where there is none
-//	Y10      what is not at most this stays: 0 to rectify, NaN to keep all
+//	Y9       the bias, or −0, which changes nothing
+//	Y10      0 to rectify, NaN to keep all; what is not at most this stays
 //	Y11      all bits but the sign
-//	Y12      the largest magnitude so far, as an integer
-//	Y14      the largest magnitude that is finite once it is stored
+//	Y12      the largest magnitude so far, compared as an integer
+//	Y14      the largest magnitude that is finite when stored
 //
-// Budget for 8 elements: a load, multiplication, addition, comparison, 2 ANDs,
+// Budget of 8 elements: a load, multiplication, addition, comparison, 2 ANDs,
 // a maximum, and a store, with conversion for fp16.
-#define STORE(shift, limit) \
-	MOVQ         dst+0(FP), DI;        \
-	MOVQ         dstStride+8(FP), R8;  \
-	MOVQ         src+16(FP), SI;       \
-	MOVQ         stride+24(FP), R9;    \
-	MOVQ         rows+32(FP), R10;     \
-	MOVQ         cols+40(FP), R11;     \
-	VBROADCASTSS scale+48(FP), Y8;     \
-	MOVQ         bias+56(FP), R12;     \
-	MOVBLZX      relu+64(FP), CX;      \
-	SHLQ         $shift, R8;           \
-	SHLQ         $2, R9;               \
-	CONSTANT(0x80000000, X9, Y9);      \
-	DECL         CX;                   \
-	ANDL         $0x7fc00000, CX;      \
-	VMOVD        CX, X10;              \
-	VPBROADCASTD X10, Y10;             \
-	CONSTANT(0x7fffffff, X11, Y11);    \
-	CONSTANT(limit, X14, Y14);         \
-	VPXOR        Y12, Y12, Y12;        \
+#define STORE(dst, shift, limit) \
+	MOVQ         dst(ARGS), DI;                 \
+	MOVQ         storeArgs_dstStride(ARGS), R8; \
+	MOVQ         storeArgs_src(ARGS), SI;       \
+	MOVQ         storeArgs_stride(ARGS), R9;    \
+	MOVQ         storeArgs_rows(ARGS), R10;     \
+	MOVQ         storeArgs_cols(ARGS), R11;     \
+	VBROADCASTSS storeArgs_scale(ARGS), Y8;     \
+	MOVQ         storeArgs_bias(ARGS), R12;     \
+	MOVBLZX      storeArgs_relu(ARGS), CX;      \
+	SHLQ         $shift, R8;                    \
+	SHLQ         $2, R9;                        \
+	CONSTANT(0x80000000, X9, Y9);               \
+	DECL         CX;                            \
+	ANDL         $0x7fc00000, CX;               \
+	VMOVD        CX, X10;                       \
+	VPBROADCASTD X10, Y10;                      \
+	CONSTANT(0x7fffffff, X11, Y11);             \
+	CONSTANT(limit, X14, Y14);                  \
+	VPXOR        Y12, Y12, Y12;                 \
 	TAIL(R11)
 
-// What becomes of the sums in Y0.
+// The epilogue of the sums in Y0.
 #define EPILOGUE \
 	VMULPS  Y8, Y0, Y0;         \
 	VADDPS  Y9, Y0, Y0;         \
@@ -132,85 +137,85 @@ done:
 // AddRows
 //
 //	DI       sums
-//	SI, R8   m, at the columns under way, and its stride in bytes
+//	SI, R8   m at the current columns, and its stride in bytes
 //	R9, R10  rows; columns left
-//	R11      m, at the row under way; R12: rows left
+//	R11      m at the current row; R12: rows left
 //	Y0-Y3    32 columns of the sums, Y0 eight, X0 one
 //
-// Budget for a row of 32 columns: 4 additions, 4 loads, which for fp16 are
-// conversions: one a cycle on Intel, and four chains of an addition's 4 cycles.
-#define ADDROWS(shift, GET, GETONE, strip, row, eight, eightrow, one, onerow, done) \
-	MOVQ    sums+0(FP), DI;       \
-	MOVQ    m+8(FP), SI;          \
-	MOVQ    stride+16(FP), R8;    \
-	MOVQ    rows+24(FP), R9;      \
-	MOVQ    cols+32(FP), R10;     \
-	SHLQ    $shift, R8;           \
-strip:                            \
-	CMPQ    R10, $32;             \
-	JLT     eight;                \
-	VMOVUPS (DI), Y0;             \
-	VMOVUPS 32(DI), Y1;           \
-	VMOVUPS 64(DI), Y2;           \
-	VMOVUPS 96(DI), Y3;           \
-	MOVQ    SI, R11;              \
-	MOVQ    R9, R12;              \
-row:                              \
-	GET((R11), Y4);               \
-	GET((8<<shift)(R11), Y5);     \
-	GET((16<<shift)(R11), Y6);    \
-	GET((24<<shift)(R11), Y7);    \
-	VADDPS  Y4, Y0, Y0;           \
-	VADDPS  Y5, Y1, Y1;           \
-	VADDPS  Y6, Y2, Y2;           \
-	VADDPS  Y7, Y3, Y3;           \
-	ADDQ    R8, R11;              \
-	DECQ    R12;                  \
-	JNZ     row;                  \
-	VMOVUPS Y0, (DI);             \
-	VMOVUPS Y1, 32(DI);           \
-	VMOVUPS Y2, 64(DI);           \
-	VMOVUPS Y3, 96(DI);           \
-	ADDQ    $128, DI;             \
-	ADDQ    $(32<<shift), SI;     \
-	SUBQ    $32, R10;             \
-	JMP     strip;                \
-eight:                            \
-	CMPQ    R10, $8;              \
-	JLT     one;                  \
-	VMOVUPS (DI), Y0;             \
-	MOVQ    SI, R11;              \
-	MOVQ    R9, R12;              \
-eightrow:                         \
-	GET((R11), Y4);               \
-	VADDPS  Y4, Y0, Y0;           \
-	ADDQ    R8, R11;              \
-	DECQ    R12;                  \
-	JNZ     eightrow;             \
-	VMOVUPS Y0, (DI);             \
-	ADDQ    $32, DI;              \
-	ADDQ    $(8<<shift), SI;      \
-	SUBQ    $8, R10;              \
-	JMP     eight;                \
-one:                              \
-	TESTQ   R10, R10;             \
-	JZ      done;                 \
-	VMOVSS  (DI), X0;             \
-	MOVQ    SI, R11;              \
-	MOVQ    R9, R12;              \
-onerow:                           \
-	GETONE((R11), X4);            \
-	VADDSS  X4, X0, X0;           \
-	ADDQ    R8, R11;              \
-	DECQ    R12;                  \
-	JNZ     onerow;               \
-	VMOVSS  X0, (DI);             \
-	ADDQ    $4, DI;               \
-	ADDQ    $(1<<shift), SI;      \
-	DECQ    R10;                  \
-	JMP     one;                  \
-done:                             \
-	VZEROUPPER;                   \
+// Budget of a row of 32 columns: 4 additions, and 4 loads, with conversion
+// for fp16: one a cycle on Intel. Four chains cover an addition's latency of 4.
+#define ADDROWS(m, shift, GET, GETONE, strip, row, eight, eightrow, one, onerow, done) \
+	MOVQ    addRowsArgs_sums(ARGS), DI;   \
+	MOVQ    m(ARGS), SI;                  \
+	MOVQ    addRowsArgs_stride(ARGS), R8; \
+	MOVQ    addRowsArgs_rows(ARGS), R9;   \
+	MOVQ    addRowsArgs_cols(ARGS), R10;  \
+	SHLQ    $shift, R8;                   \
+strip:                                        \
+	CMPQ    R10, $32;                     \
+	JLT     eight;                        \
+	VMOVUPS (DI), Y0;                     \
+	VMOVUPS 32(DI), Y1;                   \
+	VMOVUPS 64(DI), Y2;                   \
+	VMOVUPS 96(DI), Y3;                   \
+	MOVQ    SI, R11;                      \
+	MOVQ    R9, R12;                      \
+row:                                          \
+	GET((R11), Y4);                       \
+	GET((8<<shift)(R11), Y5);             \
+	GET((16<<shift)(R11), Y6);            \
+	GET((24<<shift)(R11), Y7);            \
+	VADDPS  Y4, Y0, Y0;                   \
+	VADDPS  Y5, Y1, Y1;                   \
+	VADDPS  Y6, Y2, Y2;                   \
+	VADDPS  Y7, Y3, Y3;                   \
+	ADDQ    R8, R11;                      \
+	DECQ    R12;                          \
+	JNZ     row;                          \
+	VMOVUPS Y0, (DI);                     \
+	VMOVUPS Y1, 32(DI);                   \
+	VMOVUPS Y2, 64(DI);                   \
+	VMOVUPS Y3, 96(DI);                   \
+	ADDQ    $128, DI;                     \
+	ADDQ    $(32<<shift), SI;             \
+	SUBQ    $32, R10;                     \
+	JMP     strip;                        \
+eight:                                        \
+	CMPQ    R10, $8;                      \
+	JLT     one;                          \
+	VMOVUPS (DI), Y0;                     \
+	MOVQ    SI, R11;                      \
+	MOVQ    R9, R12;                      \
+eightrow:                                     \
+	GET((R11), Y4);                       \
+	VADDPS  Y4, Y0, Y0;                   \
+	ADDQ    R8, R11;                      \
+	DECQ    R12;                          \
+	JNZ     eightrow;                     \
+	VMOVUPS Y0, (DI);                     \
+	ADDQ    $32, DI;                      \
+	ADDQ    $(8<<shift), SI;              \
+	SUBQ    $8, R10;                      \
+	JMP     eight;                        \
+one:                                          \
+	TESTQ   R10, R10;                     \
+	JZ      done;                         \
+	VMOVSS  (DI), X0;                     \
+	MOVQ    SI, R11;                      \
+	MOVQ    R9, R12;                      \
+onerow:                                       \
+	GETONE((R11), X4);                    \
+	VADDSS  X4, X0, X0;                   \
+	ADDQ    R8, R11;                      \
+	DECQ    R12;                          \
+	JNZ     onerow;                       \
+	VMOVSS  X0, (DI);                     \
+	ADDQ    $4, DI;                       \
+	ADDQ    $(1<<shift), SI;              \
+	DECQ    R10;                          \
+	JMP     one;                          \
+done:                                         \
+	VZEROUPPER;                           \
 	RET
 
 #define GETF16(mem, y) VCVTPH2PS mem, y
@@ -221,8 +226,8 @@ done:                             \
 	VCVTPH2PS x, x
 #define ONEF32(mem, x) VMOVSS mem, x
 
-// Loads and stores of the optimizers: all of a vector, and under the mask. The
-// halves of the last vector are left to the caller.
+// Loads and stores of the optimizers: a whole vector, and under the mask. The
+// caller writes the halves of the last vector.
 #define ALL(mem, y) VMOVUPS mem, y
 #define PART(mem, y) VMASKMOVPS mem, Y13, y
 #define TOALL(y, mem) VMOVUPS y, mem
@@ -231,13 +236,13 @@ done:                             \
 // SGD
 //
 //	DI, SI   w, v
-//	R8, R9   grad; half, or 0
+//	R8, R9   grad; half, 0 if there is none
 //	R10, R11 n; nesterov
-//	R12      whether there is a decay
+//	R12      0 if there is no decay
 //	Y8-Y11   unscale, rate, momentum, decay
 //	Y0-Y3    w, v, g, d
 //
-// Budget for 8 elements: 3 loads, 3 stores, one of them a conversion, and 4 to 8
+// Budget of 8 elements: 3 loads, 3 stores, one of them a conversion, and 4 to 8
 // multiplications and additions. The memory binds.
 #define SGDSTEP(GET, PUT, plain, heavy) \
 	GET((R8)(BX*4), Y2);   \
@@ -266,57 +271,58 @@ heavy:                     \
 //
 //	DI, SI   w, m
 //	R8, R9   v, grad
-//	R10, R11 n; half, or 0
-//	R12      whether there is a decay by way of the gradient
-//	R13      whether it is decoupled
+//	R10, R11 n; half, 0 if there is none
+//	R12      0 if the gradient gets no decay
+//	R13      1 if the decay is decoupled
 //	Y0-Y4    w, m, v, g, d
 //	Y8-Y11   unscale, beta1, beta2, correction
-//	Y5       other numbers, taken from the arguments
+//	Y5       other numbers, loaded from the arguments
 //
-// Budget for 8 elements: 4 loads, 4 stores, a square root and two divisions,
-// which bind: on Zen 5 some 15 cycles, on Intel 20.
+// Budget of 8 elements: 4 loads, 4 stores, a square root and two divisions,
+// which bind: on Zen 5 about 15 cycles, on Intel 20.
 #define ADAMSTEP(GET, PUT, decoupled, plain) \
-	GET((R9)(BX*4), Y3);   \
-	GET((DI)(BX*4), Y0);   \
-	GET((SI)(BX*4), Y1);   \
-	GET((R8)(BX*4), Y2);   \
-	VMULPS Y8, Y3, Y3;     \
-	TESTL  R13, R13;       \
-	JNZ    decoupled;      \
-	TESTL  R12, R12;       \
-	JZ     plain;          \
-	VBROADCASTSS decay+56(FP), Y5; \
-	VMULPS Y5, Y0, Y4;     \
-	VADDPS Y4, Y3, Y3;     \
-	JMP    plain;          \
-decoupled:                 \
-	VBROADCASTSS keep+60(FP), Y5; \
-	VMULPS Y5, Y0, Y0;     \
-plain:                     \
-	VMULPS Y9, Y1, Y1;     \
-	VBROADCASTSS rest1+68(FP), Y5; \
-	VMULPS Y5, Y3, Y4;     \
-	VADDPS Y4, Y1, Y1;     \
-	VMULPS Y10, Y2, Y2;    \
-	VBROADCASTSS rest2+76(FP), Y5; \
-	VMULPS Y5, Y3, Y4;     \
-	VMULPS Y3, Y4, Y4;     \
-	VADDPS Y4, Y2, Y2;     \
-	PUT(Y1, (SI)(BX*4));   \
-	PUT(Y2, (R8)(BX*4));   \
-	VSQRTPS Y2, Y4;        \
-	VDIVPS Y11, Y4, Y4;    \
-	VBROADCASTSS epsilon+84(FP), Y5; \
-	VADDPS Y5, Y4, Y4;     \
-	VDIVPS Y4, Y1, Y4;     \
-	VBROADCASTSS rate+52(FP), Y5; \
-	VMULPS Y5, Y4, Y4;     \
-	VSUBPS Y4, Y0, Y0;     \
+	GET((R9)(BX*4), Y3);                     \
+	GET((DI)(BX*4), Y0);                     \
+	GET((SI)(BX*4), Y1);                     \
+	GET((R8)(BX*4), Y2);                     \
+	VMULPS Y8, Y3, Y3;                       \
+	TESTL  R13, R13;                         \
+	JNZ    decoupled;                        \
+	TESTL  R12, R12;                         \
+	JZ     plain;                            \
+	VBROADCASTSS adamStep_Decay(STEP), Y5;   \
+	VMULPS Y5, Y0, Y4;                       \
+	VADDPS Y4, Y3, Y3;                       \
+	JMP    plain;                            \
+decoupled:                                       \
+	VBROADCASTSS adamStep_Keep(STEP), Y5;    \
+	VMULPS Y5, Y0, Y0;                       \
+plain:                                           \
+	VMULPS Y9, Y1, Y1;                       \
+	VBROADCASTSS adamStep_Rest1(STEP), Y5;   \
+	VMULPS Y5, Y3, Y4;                       \
+	VADDPS Y4, Y1, Y1;                       \
+	VMULPS Y10, Y2, Y2;                      \
+	VBROADCASTSS adamStep_Rest2(STEP), Y5;   \
+	VMULPS Y5, Y3, Y4;                       \
+	VMULPS Y3, Y4, Y4;                       \
+	VADDPS Y4, Y2, Y2;                       \
+	PUT(Y1, (SI)(BX*4));                     \
+	PUT(Y2, (R8)(BX*4));                     \
+	VSQRTPS Y2, Y4;                          \
+	VDIVPS Y11, Y4, Y4;                      \
+	VBROADCASTSS adamStep_Epsilon(STEP), Y5; \
+	VADDPS Y5, Y4, Y4;                       \
+	VDIVPS Y4, Y1, Y4;                       \
+	VBROADCASTSS adamStep_Rate(STEP), Y5;    \
+	VMULPS Y5, Y4, Y4;                       \
+	VSUBPS Y4, Y0, Y0;                       \
 	PUT(Y0, (DI)(BX*4))
 
-// func storeF16AVX2(dst *fp16.Float16, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
-TEXT ·storeF16AVX2(SB), NOSPLIT, $0-73
-	STORE(1, 0x477fefff) // 65520 rounds to infinity
+// func storeF16AVX2(args *storeArgs)
+TEXT ·storeF16AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	STORE(storeArgs_dst16, 1, 0x477fefff) // 65520 rounds to infinity
 
 row:
 	XORL BX, BX
@@ -351,13 +357,14 @@ lastbias:
 	DECQ      R10
 	JNZ       row
 	ATMOST(Y12, Y14)
-	MOVB      AX, finite+72(FP)
+	MOVB      AX, storeArgs_finite(ARGS)
 	VZEROUPPER
 	RET
 
-// func storeF32AVX2(dst *float32, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
-TEXT ·storeF32AVX2(SB), NOSPLIT, $0-73
-	STORE(2, 0x7f7fffff)
+// func storeF32AVX2(args *storeArgs)
+TEXT ·storeF32AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	STORE(storeArgs_dst32, 2, 0x7f7fffff)
 
 row:
 	XORL BX, BX
@@ -391,19 +398,20 @@ lastbias:
 	DECQ       R10
 	JNZ        row
 	ATMOST(Y12, Y14)
-	MOVB       AX, finite+72(FP)
+	MOVB       AX, storeArgs_finite(ARGS)
 	VZEROUPPER
 	RET
 
-// func finiteAVX2(x *float32, n int, factor float32) bool
+// func finiteAVX2(args *finiteArgs)
 //
-// Y8 is the factor, Y11 all bits but the sign, Y12 and Y14 the largest magnitudes
-// of two halves, Y10 the largest finite one. Budget for 16 elements: 2
+// R10 is n, Y8 the factor, Y11 all bits but the sign, Y12 and Y14 the largest magnitudes
+// of even and odd vectors, Y10 the largest finite one. Budget of 16 elements: 2
 // multiplications with a load, 2 ANDs, 2 maxima.
-TEXT ·finiteAVX2(SB), NOSPLIT, $0-25
-	MOVQ         x+0(FP), SI
-	MOVQ         n+8(FP), R10
-	VBROADCASTSS factor+16(FP), Y8
+TEXT ·finiteAVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ         finiteArgs_x(ARGS), SI
+	MOVQ         finiteArgs_n(ARGS), R10
+	VBROADCASTSS finiteArgs_factor(ARGS), Y8
 	CONSTANT(0x7fffffff, X11, Y11)
 	CONSTANT(0x7f7fffff, X10, Y10)
 	VPXOR        Y12, Y12, Y12
@@ -440,19 +448,22 @@ last:
 	VPMAXUD    Y0, Y12, Y12
 	VPMAXUD    Y14, Y12, Y12
 	ATMOST(Y12, Y10)
-	MOVB       AX, ret+24(FP)
+	MOVB       AX, finiteArgs_finite(ARGS)
 	VZEROUPPER
 	RET
 
-// func rectifyF16AVX2(dst, src, mask *fp16.Float16, n int)
+// func rectifyF16AVX2(args *rectifyF16Args)
 //
-// n is a multiple of 16. Y8 is 0, Y9 the infinity's bits, Y10 all bits but the
-// sign: positive words are positive values and NaNs, others may still be NaNs.
-TEXT ·rectifyF16AVX2(SB), NOSPLIT, $0-32
-	MOVQ  dst+0(FP), DI
-	MOVQ  src+8(FP), SI
-	MOVQ  mask+16(FP), R9
-	MOVQ  n+24(FP), R10
+// n is a multiple of 16. R9 is the mask, R10 n, Y8 0, Y9 the bits of infinity, Y10 all
+// bits but the sign. Words above 0 are positive values and NaNs; negative NaNs are
+// above infinity without their sign. Budget of 16 elements: 2 loads, 2 comparisons, 3
+// operations on bits, a store.
+TEXT ·rectifyF16AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ  rectifyF16Args_dst(ARGS), DI
+	MOVQ  rectifyF16Args_src(ARGS), SI
+	MOVQ  rectifyF16Args_mask(ARGS), R9
+	MOVQ  rectifyF16Args_n(ARGS), R10
 	VPXOR Y8, Y8, Y8
 	CONSTANT(0x7c007c00, X9, Y9)
 	CONSTANT(0x7fff7fff, X10, Y10)
@@ -472,12 +483,16 @@ vector:
 	VZEROUPPER
 	RET
 
-// func rectifyF32AVX2(dst, src, mask *float32, n int)
-TEXT ·rectifyF32AVX2(SB), NOSPLIT, $0-32
-	MOVQ  dst+0(FP), DI
-	MOVQ  src+8(FP), SI
-	MOVQ  mask+16(FP), R9
-	MOVQ  n+24(FP), R10
+// func rectifyF32AVX2(args *rectifyF32Args)
+//
+// R9 is the mask, R10 n, Y8 0. Budget of 8 elements: 2 loads, a comparison, an AND, a
+// store.
+TEXT ·rectifyF32AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ  rectifyF32Args_dst(ARGS), DI
+	MOVQ  rectifyF32Args_src(ARGS), SI
+	MOVQ  rectifyF32Args_mask(ARGS), R9
+	MOVQ  rectifyF32Args_n(ARGS), R10
 	VPXOR Y8, Y8, Y8
 	TAIL(R10)
 	XORL  BX, BX
@@ -502,28 +517,32 @@ last:
 	VZEROUPPER
 	RET
 
-// func addRowsF16AVX2(sums *float32, m *fp16.Float16, stride, rows, cols int)
-TEXT ·addRowsF16AVX2(SB), NOSPLIT, $0-40
-	ADDROWS(1, GETF16, ONEF16, strip, row, eight, eightrow, one, onerow, done)
+// func addRowsF16AVX2(args *addRowsArgs)
+TEXT ·addRowsF16AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	ADDROWS(addRowsArgs_m16, 1, GETF16, ONEF16, strip, row, eight, eightrow, one, onerow, done)
 
-// func addRowsF32AVX2(sums, m *float32, stride, rows, cols int)
-TEXT ·addRowsF32AVX2(SB), NOSPLIT, $0-40
-	ADDROWS(2, GETF32, ONEF32, strip, row, eight, eightrow, one, onerow, done)
+// func addRowsF32AVX2(args *addRowsArgs)
+TEXT ·addRowsF32AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	ADDROWS(addRowsArgs_m32, 2, GETF32, ONEF32, strip, row, eight, eightrow, one, onerow, done)
 
-// func sgdAVX2(w, v, grad *float32, half *fp16.Float16, n int, unscale, rate, momentum, decay float32, nesterov bool)
-TEXT ·sgdAVX2(SB), NOSPLIT, $0-57
-	MOVQ         w+0(FP), DI
-	MOVQ         v+8(FP), SI
-	MOVQ         grad+16(FP), R8
-	MOVQ         half+24(FP), R9
-	MOVQ         n+32(FP), R10
-	VBROADCASTSS unscale+40(FP), Y8
-	VBROADCASTSS rate+44(FP), Y9
-	VBROADCASTSS momentum+48(FP), Y10
-	VBROADCASTSS decay+52(FP), Y11
-	MOVL         decay+52(FP), R12
-	ADDL         R12, R12 // −0 is no decay either
-	MOVBLZX      nesterov+56(FP), R11
+// func sgdAVX2(args *sgdArgs)
+TEXT ·sgdAVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ         sgdArgs_w(ARGS), DI
+	MOVQ         sgdArgs_v(ARGS), SI
+	MOVQ         sgdArgs_grad(ARGS), R8
+	MOVQ         sgdArgs_half(ARGS), R9
+	MOVQ         sgdArgs_n(ARGS), R10
+	LEAQ         sgdArgs_step(ARGS), STEP
+	VBROADCASTSS sgdStep_Unscale(STEP), Y8
+	VBROADCASTSS sgdStep_Rate(STEP), Y9
+	VBROADCASTSS sgdStep_Momentum(STEP), Y10
+	VBROADCASTSS sgdStep_Decay(STEP), Y11
+	MOVL         sgdStep_Decay(STEP), R12
+	ADDL         R12, R12 // so that −0 is no decay either
+	MOVBLZX      sgdStep_Nesterov(STEP), R11
 	TAIL(R10)
 	XORL         BX, BX
 	CMPQ         BX, DX
@@ -545,21 +564,23 @@ last:
 	VZEROUPPER
 	RET
 
-// func adamAVX2(w, m, v, grad *float32, half *fp16.Float16, n int, unscale, rate, decay, keep, beta1, rest1, beta2, rest2, correction, epsilon float32, decoupled bool)
-TEXT ·adamAVX2(SB), NOSPLIT, $0-89
-	MOVQ         w+0(FP), DI
-	MOVQ         m+8(FP), SI
-	MOVQ         v+16(FP), R8
-	MOVQ         grad+24(FP), R9
-	MOVQ         half+32(FP), R11
-	MOVQ         n+40(FP), R10
-	VBROADCASTSS unscale+48(FP), Y8
-	VBROADCASTSS beta1+64(FP), Y9
-	VBROADCASTSS beta2+72(FP), Y10
-	VBROADCASTSS correction+80(FP), Y11
-	MOVL         decay+56(FP), R12
-	ADDL         R12, R12 // −0 is no decay either
-	MOVBLZX      decoupled+88(FP), R13
+// func adamAVX2(args *adamArgs)
+TEXT ·adamAVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ         adamArgs_w(ARGS), DI
+	MOVQ         adamArgs_m(ARGS), SI
+	MOVQ         adamArgs_v(ARGS), R8
+	MOVQ         adamArgs_grad(ARGS), R9
+	MOVQ         adamArgs_half(ARGS), R11
+	MOVQ         adamArgs_n(ARGS), R10
+	LEAQ         adamArgs_step(ARGS), STEP
+	VBROADCASTSS adamStep_Unscale(STEP), Y8
+	VBROADCASTSS adamStep_Beta1(STEP), Y9
+	VBROADCASTSS adamStep_Beta2(STEP), Y10
+	VBROADCASTSS adamStep_Correction(STEP), Y11
+	MOVL         adamStep_Decay(STEP), R12
+	ADDL         R12, R12 // so that −0 is no decay either
+	MOVBLZX      adamStep_Decoupled(STEP), R13
 	TAIL(R10)
 	XORL         BX, BX
 	CMPQ         BX, DX

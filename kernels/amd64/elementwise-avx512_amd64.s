@@ -1,26 +1,32 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// The work around the products for the tier avx512. What each function computes
-// is written, as a loop, at its declaration and in package micro.
+// The work around the products for the tier avx512. Package micro defines each function
+// by a loop.
 //
-// Elements are taken a vector at a time and what is left of them, up to a whole
-// vector, under a mask: nothing else is read or written. Multiplications and
-// additions are apart, each rounded on its own.
+// Elements are taken a vector at a time, the last vector under a mask, so that nothing
+// else is read or written. Multiplications and additions are separate instructions, each
+// rounded.
 //
-// Registers of all functions
+// Registers of all functions; each function lists more, and leaves the others unused:
 //
 //	AX, CX   scratch
-//	DI, SI   what is written and what is read; others are named where they are used
+//	DI, SI   what is written and what is read
 //	DX       elements before the last vector
-//	BX       the element that is next
+//	BX       the next element
+//	R14      the numbers of an optimizer's step
+//	R15      the arguments
 //	K1       the mask of the last vector
-//	Z0-Z9    on their way
+//	Z0-Z9    data in flight
 //	Z16-Z31  constants
 
-// The mask of the last n (1 to 16, or to 32) elements of which there are len,
-// which is at least 1, and in DX how many there are before.
+#define ARGS R15
+#define STEP R14
+
+// Splits len elements, at least 1: the last vector has 1 to most elements, 16 or 32, and
+// the mask k; DX elements come before it.
 #define TAIL(len, most, k) \
 	LEAQ  -1(len), CX;     \
 	ANDQ  $(most-1), CX;   \
@@ -36,7 +42,7 @@
 	MOVL         $bits, AX; \
 	VPBROADCASTD AX, z
 
-// AX is whether all lanes of the maximum of magnitudes are below a limit.
+// Sets AX to 1 if all lanes of max are below limit, else to 0.
 #define BELOW(max, limit) \
 	VPCMPUD  $5, limit, max, K2; \
 	KORTESTW K2, K2;             \
@@ -45,74 +51,74 @@
 // AddRows
 //
 //	DI       sums
-//	SI, R8   m, at the columns under way, and its stride in bytes
+//	SI, R8   m at the current columns, and its stride in bytes
 //	R9, R10  rows; columns left
-//	R11      m, at the row under way; R12: rows left
+//	R11      m at the current row; R12: rows left
 //	Z0-Z3    64 columns of the sums, or Z0 the last 1 to 16
 //
-// Budget for a row of 64 columns: 4 additions, 4 loads, which for fp16 are
-// conversions: one a cycle on Intel, and four chains of an addition's 4 cycles.
-#define ADDROWS(shift, GET, GETPART, strip, row, rest, part, partrow, done) \
-	MOVQ    sums+0(FP), DI;       \
-	MOVQ    m+8(FP), SI;          \
-	MOVQ    stride+16(FP), R8;    \
-	MOVQ    rows+24(FP), R9;      \
-	MOVQ    cols+32(FP), R10;     \
-	SHLQ    $shift, R8;           \
-strip:                            \
-	CMPQ    R10, $64;             \
-	JLT     rest;                 \
-	VMOVUPS (DI), Z0;             \
-	VMOVUPS 64(DI), Z1;           \
-	VMOVUPS 128(DI), Z2;          \
-	VMOVUPS 192(DI), Z3;          \
-	MOVQ    SI, R11;              \
-	MOVQ    R9, R12;              \
-row:                              \
-	GET((R11), Z4);               \
-	GET((16<<shift)(R11), Z5);    \
-	GET((32<<shift)(R11), Z6);    \
-	GET((48<<shift)(R11), Z7);    \
-	VADDPS  Z4, Z0, Z0;           \
-	VADDPS  Z5, Z1, Z1;           \
-	VADDPS  Z6, Z2, Z2;           \
-	VADDPS  Z7, Z3, Z3;           \
-	ADDQ    R8, R11;              \
-	DECQ    R12;                  \
-	JNZ     row;                  \
-	VMOVUPS Z0, (DI);             \
-	VMOVUPS Z1, 64(DI);           \
-	VMOVUPS Z2, 128(DI);          \
-	VMOVUPS Z3, 192(DI);          \
-	ADDQ    $256, DI;             \
-	ADDQ    $(64<<shift), SI;     \
-	SUBQ    $64, R10;             \
-	JMP     strip;                \
-rest:                             \
-	TESTQ   R10, R10;             \
-	JLE     done;                 \
-	MOVQ    $16, CX;              \
-	CMPQ    R10, CX;              \
-	CMOVQLT R10, CX;              \
-	MOVL    $-1, AX;              \
-	BZHIL   CX, AX, AX;           \
-	KMOVW   AX, K1;               \
-	VMOVUPS.Z (DI), K1, Z0;       \
-	MOVQ    SI, R11;              \
-	MOVQ    R9, R12;              \
-partrow:                          \
-	GETPART((R11), Z4);           \
-	VADDPS  Z4, Z0, Z0;           \
-	ADDQ    R8, R11;              \
-	DECQ    R12;                  \
-	JNZ     partrow;              \
-	VMOVUPS Z0, K1, (DI);         \
-	ADDQ    $64, DI;              \
-	ADDQ    $(16<<shift), SI;     \
-	SUBQ    $16, R10;             \
-	JMP     rest;                 \
-done:                             \
-	VZEROUPPER;                   \
+// Budget of a row of 64 columns: 4 additions, and 4 loads, with conversion
+// for fp16: one a cycle on Intel. Four chains cover an addition's latency of 4.
+#define ADDROWS(m, shift, GET, GETPART, strip, row, rest, part, partrow, done) \
+	MOVQ    addRowsArgs_sums(ARGS), DI;   \
+	MOVQ    m(ARGS), SI;                  \
+	MOVQ    addRowsArgs_stride(ARGS), R8; \
+	MOVQ    addRowsArgs_rows(ARGS), R9;   \
+	MOVQ    addRowsArgs_cols(ARGS), R10;  \
+	SHLQ    $shift, R8;                   \
+strip:                                        \
+	CMPQ    R10, $64;                     \
+	JLT     rest;                         \
+	VMOVUPS (DI), Z0;                     \
+	VMOVUPS 64(DI), Z1;                   \
+	VMOVUPS 128(DI), Z2;                  \
+	VMOVUPS 192(DI), Z3;                  \
+	MOVQ    SI, R11;                      \
+	MOVQ    R9, R12;                      \
+row:                                          \
+	GET((R11), Z4);                       \
+	GET((16<<shift)(R11), Z5);            \
+	GET((32<<shift)(R11), Z6);            \
+	GET((48<<shift)(R11), Z7);            \
+	VADDPS  Z4, Z0, Z0;                   \
+	VADDPS  Z5, Z1, Z1;                   \
+	VADDPS  Z6, Z2, Z2;                   \
+	VADDPS  Z7, Z3, Z3;                   \
+	ADDQ    R8, R11;                      \
+	DECQ    R12;                          \
+	JNZ     row;                          \
+	VMOVUPS Z0, (DI);                     \
+	VMOVUPS Z1, 64(DI);                   \
+	VMOVUPS Z2, 128(DI);                  \
+	VMOVUPS Z3, 192(DI);                  \
+	ADDQ    $256, DI;                     \
+	ADDQ    $(64<<shift), SI;             \
+	SUBQ    $64, R10;                     \
+	JMP     strip;                        \
+rest:                                         \
+	TESTQ   R10, R10;                     \
+	JLE     done;                         \
+	MOVQ    $16, CX;                      \
+	CMPQ    R10, CX;                      \
+	CMOVQLT R10, CX;                      \
+	MOVL    $-1, AX;                      \
+	BZHIL   CX, AX, AX;                   \
+	KMOVW   AX, K1;                       \
+	VMOVUPS.Z (DI), K1, Z0;               \
+	MOVQ    SI, R11;                      \
+	MOVQ    R9, R12;                      \
+partrow:                                      \
+	GETPART((R11), Z4);                   \
+	VADDPS  Z4, Z0, Z0;                   \
+	ADDQ    R8, R11;                      \
+	DECQ    R12;                          \
+	JNZ     partrow;                      \
+	VMOVUPS Z0, K1, (DI);                 \
+	ADDQ    $64, DI;                      \
+	ADDQ    $(16<<shift), SI;             \
+	SUBQ    $16, R10;                     \
+	JMP     rest;                         \
+done:                                         \
+	VZEROUPPER;                           \
 	RET
 
 // Store
@@ -120,75 +126,75 @@ done:                             \
 //	DI, R8   dst and its stride, in bytes
 //	SI, R9   src and its stride, in bytes
 //	R10, R11 rows left, columns
-//	R12      bias, or 0
+//	R12      the bias, 0 if there is none
 //	Z16      scale
-//	Z17      bias; −0, which changes nothing, where there is none
-//	Z18      what is not below this stays: 0 to rectify, NaN to keep all
+//	Z17      the bias, or −0, which changes nothing
+//	Z18      0 to rectify, NaN to keep all; what is not at most this stays
 //	Z19      all bits but the sign
-//	Z20      the largest magnitude so far, as an integer
-//	Z21      the least magnitude that is not finite once it is stored
+//	Z20      the largest magnitude so far, compared as an integer
+//	Z21      the least magnitude that is not finite when stored
 //
-// Budget for 16 elements: a load, multiplication, addition, comparison, move,
+// Budget of 16 elements: a load, multiplication, addition, comparison, move,
 // AND, maximum, and a store, with conversion for fp16.
-#define STORE(shift, PUT, PUTPART, limit, row, vector, bias, last, lastbias) \
-	MOVQ         dst+0(FP), DI;        \
-	MOVQ         dstStride+8(FP), R8;  \
-	MOVQ         src+16(FP), SI;       \
-	MOVQ         stride+24(FP), R9;    \
-	MOVQ         rows+32(FP), R10;     \
-	MOVQ         cols+40(FP), R11;     \
-	VBROADCASTSS scale+48(FP), Z16;    \
-	MOVQ         bias+56(FP), R12;     \
-	MOVBLZX      relu+64(FP), CX;      \
-	SHLQ         $shift, R8;           \
-	SHLQ         $2, R9;               \
-	CONSTANT(0x80000000, Z17);         \
-	DECL         CX;                   \
-	ANDL         $0x7fc00000, CX;      \
-	VPBROADCASTD CX, Z18;              \
-	CONSTANT(0x7fffffff, Z19);         \
-	VPXORD       Z20, Z20, Z20;        \
-	CONSTANT(limit, Z21);              \
-	TAIL(R11, 16, K1);                 \
-row:                                   \
-	XORL         BX, BX;               \
-	CMPQ         BX, DX;               \
-	JGE          last;                 \
-vector:                                \
-	VMULPS       (SI)(BX*4), Z16, Z0;  \
-	TESTQ        R12, R12;             \
-	JZ           bias;                 \
-	VMOVUPS      (R12)(BX*4), Z17;     \
-bias:                                  \
-	VADDPS       Z17, Z0, Z0;          \
-	VCMPPS       $0x16, Z18, Z0, K2;   \
-	VMOVAPS.Z    Z0, K2, Z0;           \
-	PUT;                               \
-	VPANDD       Z19, Z0, Z1;          \
-	VPMAXUD      Z1, Z20, Z20;         \
-	ADDQ         $16, BX;              \
-	CMPQ         BX, DX;               \
-	JLT          vector;               \
-last:                                  \
-	VMOVUPS.Z    (SI)(BX*4), K1, Z0;   \
-	VMULPS       Z16, Z0, Z0;          \
-	TESTQ        R12, R12;             \
-	JZ           lastbias;             \
-	VMOVUPS.Z    (R12)(BX*4), K1, Z17; \
-lastbias:                              \
-	VADDPS       Z17, Z0, Z0;          \
-	VCMPPS       $0x16, Z18, Z0, K2;   \
-	VMOVAPS.Z    Z0, K2, Z0;           \
-	PUTPART;                           \
-	VPANDD.Z     Z19, Z0, K1, Z1;      \
-	VPMAXUD      Z1, Z20, Z20;         \
-	ADDQ         R8, DI;               \
-	ADDQ         R9, SI;               \
-	DECQ         R10;                  \
-	JNZ          row;                  \
-	BELOW(Z20, Z21);                   \
-	MOVB         AX, finite+72(FP);    \
-	VZEROUPPER;                        \
+#define STORE(dst, shift, PUT, PUTPART, limit, row, vector, bias, last, lastbias) \
+	MOVQ         dst(ARGS), DI;                 \
+	MOVQ         storeArgs_dstStride(ARGS), R8; \
+	MOVQ         storeArgs_src(ARGS), SI;       \
+	MOVQ         storeArgs_stride(ARGS), R9;    \
+	MOVQ         storeArgs_rows(ARGS), R10;     \
+	MOVQ         storeArgs_cols(ARGS), R11;     \
+	VBROADCASTSS storeArgs_scale(ARGS), Z16;    \
+	MOVQ         storeArgs_bias(ARGS), R12;     \
+	MOVBLZX      storeArgs_relu(ARGS), CX;      \
+	SHLQ         $shift, R8;                    \
+	SHLQ         $2, R9;                        \
+	CONSTANT(0x80000000, Z17);                  \
+	DECL         CX;                            \
+	ANDL         $0x7fc00000, CX;               \
+	VPBROADCASTD CX, Z18;                       \
+	CONSTANT(0x7fffffff, Z19);                  \
+	VPXORD       Z20, Z20, Z20;                 \
+	CONSTANT(limit, Z21);                       \
+	TAIL(R11, 16, K1);                          \
+row:                                                \
+	XORL         BX, BX;                        \
+	CMPQ         BX, DX;                        \
+	JGE          last;                          \
+vector:                                             \
+	VMULPS       (SI)(BX*4), Z16, Z0;           \
+	TESTQ        R12, R12;                      \
+	JZ           bias;                          \
+	VMOVUPS      (R12)(BX*4), Z17;              \
+bias:                                               \
+	VADDPS       Z17, Z0, Z0;                   \
+	VCMPPS       $0x16, Z18, Z0, K2;            \
+	VMOVAPS.Z    Z0, K2, Z0;                    \
+	PUT;                                        \
+	VPANDD       Z19, Z0, Z1;                   \
+	VPMAXUD      Z1, Z20, Z20;                  \
+	ADDQ         $16, BX;                       \
+	CMPQ         BX, DX;                        \
+	JLT          vector;                        \
+last:                                               \
+	VMOVUPS.Z    (SI)(BX*4), K1, Z0;            \
+	VMULPS       Z16, Z0, Z0;                   \
+	TESTQ        R12, R12;                      \
+	JZ           lastbias;                      \
+	VMOVUPS.Z    (R12)(BX*4), K1, Z17;          \
+lastbias:                                           \
+	VADDPS       Z17, Z0, Z0;                   \
+	VCMPPS       $0x16, Z18, Z0, K2;            \
+	VMOVAPS.Z    Z0, K2, Z0;                    \
+	PUTPART;                                    \
+	VPANDD.Z     Z19, Z0, K1, Z1;               \
+	VPMAXUD      Z1, Z20, Z20;                  \
+	ADDQ         R8, DI;                        \
+	ADDQ         R9, SI;                        \
+	DECQ         R10;                           \
+	JNZ          row;                           \
+	BELOW(Z20, Z21);                            \
+	MOVB         AX, storeArgs_finite(ARGS);    \
+	VZEROUPPER;                                 \
 	RET
 
 #define PUTF16 VCVTPS2PH $0, Z0, (DI)(BX*2)
@@ -196,23 +202,26 @@ lastbias:                              \
 #define PUTF32 VMOVUPS Z0, (DI)(BX*4)
 #define PARTF32 VMOVUPS Z0, K1, (DI)(BX*4)
 
-// func storeF16AVX512(dst *fp16.Float16, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
-TEXT ·storeF16AVX512(SB), NOSPLIT, $0-73
-	STORE(1, PUTF16, PARTF16, 0x477ff000, row, vector, bias, last, lastbias) // 65520 rounds to infinity
+// func storeF16AVX512(args *storeArgs)
+TEXT ·storeF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	STORE(storeArgs_dst16, 1, PUTF16, PARTF16, 0x477ff000, row, vector, bias, last, lastbias) // 65520 rounds to infinity
 
-// func storeF32AVX512(dst *float32, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
-TEXT ·storeF32AVX512(SB), NOSPLIT, $0-73
-	STORE(2, PUTF32, PARTF32, 0x7f800000, row, vector, bias, last, lastbias)
+// func storeF32AVX512(args *storeArgs)
+TEXT ·storeF32AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	STORE(storeArgs_dst32, 2, PUTF32, PARTF32, 0x7f800000, row, vector, bias, last, lastbias)
 
-// func finiteAVX512(x *float32, n int, factor float32) bool
+// func finiteAVX512(args *finiteArgs)
 //
-// Z16 is the factor, Z19 all bits but the sign, Z20 and Z21 the largest
-// magnitudes of two halves. Budget for 32 elements: 2 multiplications with a
-// load, 2 ANDs, 2 maxima.
-TEXT ·finiteAVX512(SB), NOSPLIT, $0-25
-	MOVQ         x+0(FP), SI
-	MOVQ         n+8(FP), R10
-	VBROADCASTSS factor+16(FP), Z16
+// R10 is n, Z16 the factor, Z19 all bits but the sign, Z20 and Z21 the largest
+// magnitudes of even and odd vectors, Z22 infinity. Budget of 32 elements: 2
+// multiplications with a load, 2 ANDs, 2 maxima.
+TEXT ·finiteAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ         finiteArgs_x(ARGS), SI
+	MOVQ         finiteArgs_n(ARGS), R10
+	VBROADCASTSS finiteArgs_factor(ARGS), Z16
 	CONSTANT(0x7fffffff, Z19)
 	CONSTANT(0x7f800000, Z22)
 	VPXORD       Z20, Z20, Z20
@@ -248,19 +257,22 @@ last:
 	VPMAXUD   Z0, Z20, Z20
 	VPMAXUD   Z21, Z20, Z20
 	BELOW(Z20, Z22)
-	MOVB      AX, ret+24(FP)
+	MOVB      AX, finiteArgs_finite(ARGS)
 	VZEROUPPER
 	RET
 
-// func rectifyF16AVX512(dst, src, mask *fp16.Float16, n int)
+// func rectifyF16AVX512(args *rectifyF16Args)
 //
-// Z16 is 0, Z17 the infinity's bits, Z18 all bits but the sign: positive words
-// are positive values and NaNs, others may still be NaNs.
-TEXT ·rectifyF16AVX512(SB), NOSPLIT, $0-32
-	MOVQ   dst+0(FP), DI
-	MOVQ   src+8(FP), SI
-	MOVQ   mask+16(FP), R9
-	MOVQ   n+24(FP), R10
+// R9 is the mask, R10 n, Z16 0, Z17 the bits of infinity, Z18 all bits but the sign.
+// Words above 0 are positive values and NaNs; negative NaNs are above infinity without
+// their sign. Budget of 32 elements: 2 loads, an AND, 2 comparisons, an OR of masks, a
+// store.
+TEXT ·rectifyF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ   rectifyF16Args_dst(ARGS), DI
+	MOVQ   rectifyF16Args_src(ARGS), SI
+	MOVQ   rectifyF16Args_mask(ARGS), R9
+	MOVQ   rectifyF16Args_n(ARGS), R10
 	VPXORD Z16, Z16, Z16
 	CONSTANT(0x7c007c00, Z17)
 	CONSTANT(0x7fff7fff, Z18)
@@ -287,17 +299,20 @@ last:
 	VPCMPGTW    Z16, Z0, K2
 	VPCMPGTW    Z17, Z1, K3
 	KORD        K2, K3, K2
-	VMOVDQU16.Z (SI)(BX*2), K2, Z0 // K2 is within K1: what was not loaded is 0
+	VMOVDQU16.Z (SI)(BX*2), K2, Z0 // K2 is within K1, as what was not loaded is 0
 	VMOVDQU16   Z0, K1, (DI)(BX*2)
 	VZEROUPPER
 	RET
 
-// func rectifyF32AVX512(dst, src, mask *float32, n int)
-TEXT ·rectifyF32AVX512(SB), NOSPLIT, $0-32
-	MOVQ   dst+0(FP), DI
-	MOVQ   src+8(FP), SI
-	MOVQ   mask+16(FP), R9
-	MOVQ   n+24(FP), R10
+// func rectifyF32AVX512(args *rectifyF32Args)
+//
+// R9 is the mask, R10 n, Z16 0. Budget of 16 elements: 2 loads, a comparison, a store.
+TEXT ·rectifyF32AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ   rectifyF32Args_dst(ARGS), DI
+	MOVQ   rectifyF32Args_src(ARGS), SI
+	MOVQ   rectifyF32Args_mask(ARGS), R9
+	MOVQ   rectifyF32Args_n(ARGS), R10
 	VPXORD Z16, Z16, Z16
 	TAIL(R10, 16, K1)
 	XORL   BX, BX
@@ -316,7 +331,7 @@ vector:
 last:
 	VMOVUPS.Z (R9)(BX*4), K1, Z0
 	VCMPPS    $0x16, Z16, Z0, K2
-	VMOVUPS.Z (SI)(BX*4), K2, Z0 // K2 is within K1: what was not loaded is 0
+	VMOVUPS.Z (SI)(BX*4), K2, Z0 // K2 is within K1, as what was not loaded is 0
 	VMOVUPS   Z0, K1, (DI)(BX*4)
 	VZEROUPPER
 	RET
@@ -326,15 +341,17 @@ last:
 #define GETF32(mem, z) VMOVUPS mem, z
 #define GETPARTF32(mem, z) VMOVUPS.Z mem, K1, z
 
-// func addRowsF16AVX512(sums *float32, m *fp16.Float16, stride, rows, cols int)
-TEXT ·addRowsF16AVX512(SB), NOSPLIT, $0-40
-	ADDROWS(1, GETF16, GETPARTF16, strip, row, rest, part, partrow, done)
+// func addRowsF16AVX512(args *addRowsArgs)
+TEXT ·addRowsF16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	ADDROWS(addRowsArgs_m16, 1, GETF16, GETPARTF16, strip, row, rest, part, partrow, done)
 
-// func addRowsF32AVX512(sums, m *float32, stride, rows, cols int)
-TEXT ·addRowsF32AVX512(SB), NOSPLIT, $0-40
-	ADDROWS(2, GETF32, GETPARTF32, strip, row, rest, part, partrow, done)
+// func addRowsF32AVX512(args *addRowsArgs)
+TEXT ·addRowsF32AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	ADDROWS(addRowsArgs_m32, 2, GETF32, GETPARTF32, strip, row, rest, part, partrow, done)
 
-// Loads and stores of the optimizers: all of a vector, and under the mask.
+// Loads and stores of the optimizers: a whole vector, and under the mask.
 #define ALL(mem, z) VMOVUPS mem, z
 #define PART(mem, z) VMOVUPS.Z mem, K1, z
 #define TOALL(z, mem) VMOVUPS z, mem
@@ -342,16 +359,16 @@ TEXT ·addRowsF32AVX512(SB), NOSPLIT, $0-40
 #define HALFALL(z, mem) VCVTPS2PH $0, z, mem
 #define HALFPART(z, mem) VCVTPS2PH $0, z, K1, mem
 
-// func sgdAVX512(w, v, grad *float32, half *fp16.Float16, n int, unscale, rate, momentum, decay float32, nesterov bool)
+// func sgdAVX512(args *sgdArgs)
 //
 //	DI, SI   w, v
-//	R8, R9   grad; half, or 0
+//	R8, R9   grad; half, 0 if there is none
 //	R10, R11 n; nesterov
-//	R12      whether there is a decay
+//	R12      0 if there is no decay
 //	Z16-Z19  unscale, rate, momentum, decay
 //	Z0-Z3    w, v, g, d
 //
-// Budget for 16 elements: 3 loads, 3 stores, one of them a conversion, and 4 to
+// Budget of 16 elements: 3 loads, 3 stores, one of them a conversion, and 4 to
 // 8 multiplications and additions. The memory binds.
 #define SGDSTEP(GET, PUT, PUTHALF, plain, heavy, nohalf) \
 	GET((R8)(BX*4), Z2);   \
@@ -380,19 +397,21 @@ heavy:                     \
 	PUTHALF(Z0, (R9)(BX*2)); \
 nohalf:
 
-TEXT ·sgdAVX512(SB), NOSPLIT, $0-57
-	MOVQ         w+0(FP), DI
-	MOVQ         v+8(FP), SI
-	MOVQ         grad+16(FP), R8
-	MOVQ         half+24(FP), R9
-	MOVQ         n+32(FP), R10
-	VBROADCASTSS unscale+40(FP), Z16
-	VBROADCASTSS rate+44(FP), Z17
-	VBROADCASTSS momentum+48(FP), Z18
-	VBROADCASTSS decay+52(FP), Z19
-	MOVL         decay+52(FP), R12
-	ADDL         R12, R12 // −0 is no decay either
-	MOVBLZX      nesterov+56(FP), R11
+TEXT ·sgdAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ         sgdArgs_w(ARGS), DI
+	MOVQ         sgdArgs_v(ARGS), SI
+	MOVQ         sgdArgs_grad(ARGS), R8
+	MOVQ         sgdArgs_half(ARGS), R9
+	MOVQ         sgdArgs_n(ARGS), R10
+	LEAQ         sgdArgs_step(ARGS), STEP
+	VBROADCASTSS sgdStep_Unscale(STEP), Z16
+	VBROADCASTSS sgdStep_Rate(STEP), Z17
+	VBROADCASTSS sgdStep_Momentum(STEP), Z18
+	VBROADCASTSS sgdStep_Decay(STEP), Z19
+	MOVL         sgdStep_Decay(STEP), R12
+	ADDL         R12, R12 // so that −0 is no decay either
+	MOVBLZX      sgdStep_Nesterov(STEP), R11
 	TAIL(R10, 16, K1)
 	XORL         BX, BX
 	CMPQ         BX, DX
@@ -409,18 +428,18 @@ last:
 	VZEROUPPER
 	RET
 
-// func adamAVX512(w, m, v, grad *float32, half *fp16.Float16, n int, unscale, rate, decay, keep, beta1, rest1, beta2, rest2, correction, epsilon float32, decoupled bool)
+// func adamAVX512(args *adamArgs)
 //
 //	DI, SI   w, m
 //	R8, R9   v, grad
-//	R10, R11 n; half, or 0
-//	R12      whether there is a decay by way of the gradient
-//	R13      whether it is decoupled
-//	Z16-Z25  the ten numbers, in the order of the arguments
+//	R10, R11 n; half, 0 if there is none
+//	R12      0 if the gradient gets no decay
+//	R13      1 if the decay is decoupled
+//	Z16-Z25  the ten numbers, in the order of micro.Adam
 //	Z0-Z4    w, m, v, g, d
 //
-// Budget for 16 elements: 4 loads, 4 stores, a square root and two divisions,
-// which bind: on Zen 5 some 25 cycles, on Intel 60.
+// Budget of 16 elements: 4 loads, 4 stores, a square root and two divisions,
+// which bind: on Zen 5 about 25 cycles, on Intel 60.
 #define ADAMSTEP(GET, PUT, PUTHALF, decoupled, plain, nohalf) \
 	GET((R9)(BX*4), Z3);   \
 	GET((DI)(BX*4), Z0);   \
@@ -458,26 +477,28 @@ plain:                     \
 	PUTHALF(Z0, (R11)(BX*2)); \
 nohalf:
 
-TEXT ·adamAVX512(SB), NOSPLIT, $0-89
-	MOVQ         w+0(FP), DI
-	MOVQ         m+8(FP), SI
-	MOVQ         v+16(FP), R8
-	MOVQ         grad+24(FP), R9
-	MOVQ         half+32(FP), R11
-	MOVQ         n+40(FP), R10
-	VBROADCASTSS unscale+48(FP), Z16
-	VBROADCASTSS rate+52(FP), Z17
-	VBROADCASTSS decay+56(FP), Z18
-	VBROADCASTSS keep+60(FP), Z19
-	VBROADCASTSS beta1+64(FP), Z20
-	VBROADCASTSS rest1+68(FP), Z21
-	VBROADCASTSS beta2+72(FP), Z22
-	VBROADCASTSS rest2+76(FP), Z23
-	VBROADCASTSS correction+80(FP), Z24
-	VBROADCASTSS epsilon+84(FP), Z25
-	MOVL         decay+56(FP), R12
-	ADDL         R12, R12 // −0 is no decay either
-	MOVBLZX      decoupled+88(FP), R13
+TEXT ·adamAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ         adamArgs_w(ARGS), DI
+	MOVQ         adamArgs_m(ARGS), SI
+	MOVQ         adamArgs_v(ARGS), R8
+	MOVQ         adamArgs_grad(ARGS), R9
+	MOVQ         adamArgs_half(ARGS), R11
+	MOVQ         adamArgs_n(ARGS), R10
+	LEAQ         adamArgs_step(ARGS), STEP
+	VBROADCASTSS adamStep_Unscale(STEP), Z16
+	VBROADCASTSS adamStep_Rate(STEP), Z17
+	VBROADCASTSS adamStep_Decay(STEP), Z18
+	VBROADCASTSS adamStep_Keep(STEP), Z19
+	VBROADCASTSS adamStep_Beta1(STEP), Z20
+	VBROADCASTSS adamStep_Rest1(STEP), Z21
+	VBROADCASTSS adamStep_Beta2(STEP), Z22
+	VBROADCASTSS adamStep_Rest2(STEP), Z23
+	VBROADCASTSS adamStep_Correction(STEP), Z24
+	VBROADCASTSS adamStep_Epsilon(STEP), Z25
+	MOVL         adamStep_Decay(STEP), R12
+	ADDL         R12, R12 // so that −0 is no decay either
+	MOVBLZX      adamStep_Decoupled(STEP), R13
 	TAIL(R10, 16, K1)
 	XORL         BX, BX
 	CMPQ         BX, DX
@@ -494,15 +515,18 @@ last:
 	VZEROUPPER
 	RET
 
-// func lookupAVX512(dst *fp16.Float16, table *[256]fp16.Float16, src *byte, n int)
+// func lookupAVX512(args *lookupArgs)
 //
-// The table is in eight registers, Z16-Z23, of which VPERMI2W looks into two at a
-// time, by the low six bits of the byte; the high two choose among four results.
+// The table fills eight registers, Z16-Z23. VPERMI2W looks up two of them, a quarter of
+// the table, by the low six bits of a byte; the high two bits choose the quarter.
 //
-//	Z0       the bytes, as words
-//	Z1-Z4    what the four quarters of the table have for them
+//	R8, R10  the table; n
+//	Z0       the bytes, as words, and the result
+//	Z1-Z4    the four quarters' results
 //	Z24,Z25  64 and 128 in all words
-//	K2,K3    whether these bits are set
+//	K2,K3    the bytes that have these bits
+//
+// Budget of 32 elements: a load, 4 moves, 2 tests, 4 permutations, 3 blends, a store.
 #define QUARTERS \
 	VMOVDQA64 Z0, Z1;        \
 	VMOVDQA64 Z0, Z2;        \
@@ -518,11 +542,12 @@ last:
 	VPBLENDMW Z4, Z3, K2, Z3; \
 	VPBLENDMW Z3, Z1, K3, Z0
 
-TEXT ·lookupAVX512(SB), NOSPLIT, $0-32
-	MOVQ      dst+0(FP), DI
-	MOVQ      table+8(FP), R8
-	MOVQ      src+16(FP), SI
-	MOVQ      n+24(FP), R10
+TEXT ·lookupAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	MOVQ      lookupArgs_dst(ARGS), DI
+	MOVQ      lookupArgs_table(ARGS), R8
+	MOVQ      lookupArgs_src(ARGS), SI
+	MOVQ      lookupArgs_n(ARGS), R10
 	VMOVDQU64 (R8), Z16
 	VMOVDQU64 64(R8), Z17
 	VMOVDQU64 128(R8), Z18

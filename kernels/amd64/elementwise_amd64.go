@@ -8,58 +8,71 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Elementwise is the work around the products, the fastest tier first.
+// Elementwise has the work around the products, the fastest tier first.
 var Elementwise = []micro.Elementwise{{
 	Tier: "avx512", Supported: hasAVX512,
 	Store: storeAVX512,
 	Finite: func(x []float32, factor float32) bool {
-		return len(x) == 0 || finiteAVX512(&x[0], len(x), factor)
+		if len(x) == 0 {
+			return true
+		}
+		var args finiteArgs
+		args.x, args.n, args.factor = &x[0], len(x), factor
+		finiteAVX512(&args)
+		return args.finite
 	},
 	RectifyF16: func(dst, src, mask []fp16.Float16) {
 		if len(mask) > 0 {
-			rectifyF16AVX512(&dst[0], &src[0], &mask[0], len(mask))
+			rectifyF16AVX512(&rectifyF16Args{dst: &dst[0], src: &src[0], mask: &mask[0], n: len(mask)})
 		}
 	},
 	RectifyF32: func(dst, src, mask []float32) {
 		if len(mask) > 0 {
-			rectifyF32AVX512(&dst[0], &src[0], &mask[0], len(mask))
+			rectifyF32AVX512(&rectifyF32Args{dst: &dst[0], src: &src[0], mask: &mask[0], n: len(mask)})
 		}
 	},
 	AddRows: func(sums []float32, m tensor.Matrix) {
+		var args addRowsArgs
+		args.set(sums, &m)
 		switch {
 		case m.Rows == 0 || m.Cols == 0:
 		case m.F16 != nil:
-			addRowsF16AVX512(&sums[0], &m.F16[0], m.Stride, m.Rows, m.Cols)
+			addRowsF16AVX512(&args)
 		default:
-			addRowsF32AVX512(&sums[0], &m.F32[0], m.Stride, m.Rows, m.Cols)
+			addRowsF32AVX512(&args)
 		}
 	},
 	SGD: func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
 		if len(w) > 0 {
-			sgdAVX512(&w[0], &v[0], &grad[0], first(half), len(w), p.Unscale, p.Rate, p.Momentum, p.Decay, p.Nesterov)
+			sgdAVX512(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: sgdStep(p)})
 		}
 	},
 	Adam: func(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
 		if len(w) > 0 {
-			adamAVX512(&w[0], &m[0], &v[0], &grad[0], first(half), len(w), p.Unscale, p.Rate, p.Decay, p.Keep,
-				p.Beta1, p.Rest1, p.Beta2, p.Rest2, p.Correction, p.Epsilon, p.Decoupled)
+			adamAVX512(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
 		}
 	},
 	Lookup: func(dst []fp16.Float16, table *[256]fp16.Float16, src []byte) {
 		if len(src) > 0 {
-			lookupAVX512(&dst[0], table, &src[0], len(src))
+			lookupAVX512(&lookupArgs{dst: &dst[0], table: table, src: &src[0], n: len(src)})
 		}
 	},
 }, {
 	Tier: "avx2", Supported: hasAVX2,
 	Store: storeAVX2,
 	Finite: func(x []float32, factor float32) bool {
-		return len(x) == 0 || finiteAVX2(&x[0], len(x), factor)
+		if len(x) == 0 {
+			return true
+		}
+		var args finiteArgs
+		args.x, args.n, args.factor = &x[0], len(x), factor
+		finiteAVX2(&args)
+		return args.finite
 	},
 	RectifyF16: func(dst, src, mask []fp16.Float16) {
 		whole := len(mask) &^ 15
 		if whole > 0 {
-			rectifyF16AVX2(&dst[0], &src[0], &mask[0], whole)
+			rectifyF16AVX2(&rectifyF16Args{dst: &dst[0], src: &src[0], mask: &mask[0], n: whole})
 		}
 		for i, m := range mask[whole:] {
 			if m == 0 || m >= 1<<15 && m <= 0xfc00 { // at most 0
@@ -71,28 +84,29 @@ var Elementwise = []micro.Elementwise{{
 	},
 	RectifyF32: func(dst, src, mask []float32) {
 		if len(mask) > 0 {
-			rectifyF32AVX2(&dst[0], &src[0], &mask[0], len(mask))
+			rectifyF32AVX2(&rectifyF32Args{dst: &dst[0], src: &src[0], mask: &mask[0], n: len(mask)})
 		}
 	},
 	AddRows: func(sums []float32, m tensor.Matrix) {
+		var args addRowsArgs
+		args.set(sums, &m)
 		switch {
 		case m.Rows == 0 || m.Cols == 0:
 		case m.F16 != nil:
-			addRowsF16AVX2(&sums[0], &m.F16[0], m.Stride, m.Rows, m.Cols)
+			addRowsF16AVX2(&args)
 		default:
-			addRowsF32AVX2(&sums[0], &m.F32[0], m.Stride, m.Rows, m.Cols)
+			addRowsF32AVX2(&args)
 		}
 	},
 	SGD: func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
 		if len(w) > 0 {
-			sgdAVX2(&w[0], &v[0], &grad[0], first(half), len(w), p.Unscale, p.Rate, p.Momentum, p.Decay, p.Nesterov)
+			sgdAVX2(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: sgdStep(p)})
 			lastHalves(half, w)
 		}
 	},
 	Adam: func(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
 		if len(w) > 0 {
-			adamAVX2(&w[0], &m[0], &v[0], &grad[0], first(half), len(w), p.Unscale, p.Rate, p.Decay, p.Keep,
-				p.Beta1, p.Rest1, p.Beta2, p.Rest2, p.Correction, p.Epsilon, p.Decoupled)
+			adamAVX2(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
 			lastHalves(half, w)
 		}
 	},
@@ -104,7 +118,7 @@ var Elementwise = []micro.Elementwise{{
 	},
 }}
 
-// lastHalves rounds the last one to eight of w.
+// lastHalves rounds the last one to eight elements of w to half.
 func lastHalves(half []fp16.Float16, w []float32) {
 	if half != nil {
 		from := (len(w) - 1) &^ 7
@@ -113,83 +127,168 @@ func lastHalves(half []fp16.Float16, w []float32) {
 }
 
 func storeAVX512(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) bool {
-	switch {
-	case dst.Rows == 0 || dst.Cols == 0:
+	if dst.Rows == 0 || dst.Cols == 0 {
 		return true
-	case dst.F16 != nil:
-		return storeF16AVX512(&dst.F16[0], dst.Stride, &src[0], stride, dst.Rows, dst.Cols, e.Scale, first(e.Bias), e.ReLU)
 	}
-	return storeF32AVX512(&dst.F32[0], dst.Stride, &src[0], stride, dst.Rows, dst.Cols, e.Scale, first(e.Bias), e.ReLU)
+	var args storeArgs
+	args.set(&dst, src, stride, &e)
+	if dst.F16 != nil {
+		storeF16AVX512(&args)
+	} else {
+		storeF32AVX512(&args)
+	}
+	return args.finite
 }
 
 func storeAVX2(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) bool {
-	switch {
-	case dst.Rows == 0 || dst.Cols == 0:
+	if dst.Rows == 0 || dst.Cols == 0 {
 		return true
-	case dst.F16 != nil:
-		return storeF16AVX2(&dst.F16[0], dst.Stride, &src[0], stride, dst.Rows, dst.Cols, e.Scale, first(e.Bias), e.ReLU)
 	}
-	return storeF32AVX2(&dst.F32[0], dst.Stride, &src[0], stride, dst.Rows, dst.Cols, e.Scale, first(e.Bias), e.ReLU)
+	var args storeArgs
+	args.set(&dst, src, stride, &e)
+	if dst.F16 != nil {
+		storeF16AVX2(&args)
+	} else {
+		storeF32AVX2(&args)
+	}
+	return args.finite
 }
 
-// The functions are the loops in package micro's documentation, for at least
-// one element. A nil bias or half is none. Nothing is checked. rectifyF16AVX2 takes
-// multiples of 16 elements, and sgdAVX2 and adamAVX2 leave the last one to eight
-// of half alone.
+// The arguments of the functions below. Fields whose names end in 16 and 32 are for
+// elements of these bits, and a function reads the one of its own type. A nil bias or
+// half stands for none.
+
+type storeArgs struct {
+	dst32        *float32
+	dst16        *fp16.Float16
+	dstStride    int
+	src          *float32
+	stride       int
+	rows, cols   int
+	scale        float32
+	bias         *float32
+	relu, finite bool // finite is the result
+}
+
+func (args *storeArgs) set(dst *tensor.Matrix, src []float32, stride int, e *micro.Epilogue) {
+	args.dst32, args.dst16, args.dstStride = first(dst.F32), first(dst.F16), dst.Stride
+	args.src, args.stride, args.rows, args.cols = &src[0], stride, dst.Rows, dst.Cols
+	args.scale, args.bias, args.relu = e.Scale, first(e.Bias), e.ReLU
+}
+
+type finiteArgs struct {
+	x      *float32
+	n      int
+	factor float32
+	finite bool // the result
+}
+
+type rectifyF16Args struct {
+	dst, src, mask *fp16.Float16
+	n              int
+}
+
+type rectifyF32Args struct {
+	dst, src, mask *float32
+	n              int
+}
+
+type addRowsArgs struct {
+	sums, m32  *float32
+	m16        *fp16.Float16
+	stride     int
+	rows, cols int
+}
+
+func (args *addRowsArgs) set(sums []float32, m *tensor.Matrix) {
+	args.sums, args.m32, args.m16 = first(sums), first(m.F32), first(m.F16)
+	args.stride, args.rows, args.cols = m.Stride, m.Rows, m.Cols
+}
+
+type sgdArgs struct {
+	w, v, grad *float32
+	half       *fp16.Float16
+	n          int
+	step       sgdStep
+}
+
+type adamArgs struct {
+	w, m, v, grad *float32
+	half          *fp16.Float16
+	n             int
+	step          adamStep
+}
+
+// Names for types of package micro, as go_asm.h has types of this package only.
+type (
+	sgdStep  micro.SGD
+	adamStep micro.Adam
+)
+
+type lookupArgs struct {
+	dst   *fp16.Float16
+	table *[256]fp16.Float16
+	src   *byte
+	n     int
+}
+
+// The functions are the loops of micro.Elementwise, for at least one element. Nothing
+// is checked. rectifyF16AVX2 takes multiples of 16 elements. sgdAVX2 and adamAVX2 do not
+// write the last one to eight elements of half.
 
 //go:noescape
-func storeF16AVX512(dst *fp16.Float16, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
+func storeF16AVX512(args *storeArgs)
 
 //go:noescape
-func storeF32AVX512(dst *float32, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
+func storeF32AVX512(args *storeArgs)
 
 //go:noescape
-func finiteAVX512(x *float32, n int, factor float32) bool
+func finiteAVX512(args *finiteArgs)
 
 //go:noescape
-func rectifyF16AVX512(dst, src, mask *fp16.Float16, n int)
+func rectifyF16AVX512(args *rectifyF16Args)
 
 //go:noescape
-func rectifyF32AVX512(dst, src, mask *float32, n int)
+func rectifyF32AVX512(args *rectifyF32Args)
 
 //go:noescape
-func addRowsF16AVX512(sums *float32, m *fp16.Float16, stride, rows, cols int)
+func addRowsF16AVX512(args *addRowsArgs)
 
 //go:noescape
-func addRowsF32AVX512(sums, m *float32, stride, rows, cols int)
+func addRowsF32AVX512(args *addRowsArgs)
 
 //go:noescape
-func sgdAVX512(w, v, grad *float32, half *fp16.Float16, n int, unscale, rate, momentum, decay float32, nesterov bool)
+func sgdAVX512(args *sgdArgs)
 
 //go:noescape
-func adamAVX512(w, m, v, grad *float32, half *fp16.Float16, n int, unscale, rate, decay, keep, beta1, rest1, beta2, rest2, correction, epsilon float32, decoupled bool)
+func adamAVX512(args *adamArgs)
 
 //go:noescape
-func lookupAVX512(dst *fp16.Float16, table *[256]fp16.Float16, src *byte, n int)
+func lookupAVX512(args *lookupArgs)
 
 //go:noescape
-func storeF16AVX2(dst *fp16.Float16, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
+func storeF16AVX2(args *storeArgs)
 
 //go:noescape
-func storeF32AVX2(dst *float32, dstStride int, src *float32, stride, rows, cols int, scale float32, bias *float32, relu bool) (finite bool)
+func storeF32AVX2(args *storeArgs)
 
 //go:noescape
-func finiteAVX2(x *float32, n int, factor float32) bool
+func finiteAVX2(args *finiteArgs)
 
 //go:noescape
-func rectifyF16AVX2(dst, src, mask *fp16.Float16, n int)
+func rectifyF16AVX2(args *rectifyF16Args)
 
 //go:noescape
-func rectifyF32AVX2(dst, src, mask *float32, n int)
+func rectifyF32AVX2(args *rectifyF32Args)
 
 //go:noescape
-func addRowsF16AVX2(sums *float32, m *fp16.Float16, stride, rows, cols int)
+func addRowsF16AVX2(args *addRowsArgs)
 
 //go:noescape
-func addRowsF32AVX2(sums, m *float32, stride, rows, cols int)
+func addRowsF32AVX2(args *addRowsArgs)
 
 //go:noescape
-func sgdAVX2(w, v, grad *float32, half *fp16.Float16, n int, unscale, rate, momentum, decay float32, nesterov bool)
+func sgdAVX2(args *sgdArgs)
 
 //go:noescape
-func adamAVX2(w, m, v, grad *float32, half *fp16.Float16, n int, unscale, rate, decay, keep, beta1, rest1, beta2, rest2, correction, epsilon float32, decoupled bool)
+func adamAVX2(args *adamArgs)

@@ -7,8 +7,7 @@ import (
 	"github.com/halfgrad/halfgrad/kernels/micro"
 )
 
-// Kernels are plain values: calling one needs no engine, only operands that
-// are as it wants them.
+// Kernels are plain values. A call needs no engine, only packed operands.
 func Example() {
 	for _, k := range amd64.Kernels {
 		if !k.Supported {

@@ -4,8 +4,8 @@ package amd64
 
 import "github.com/halfgrad/halfgrad/kernels/micro"
 
-// OtherKernels are those that the machine would have if it were another one of its
-// tier: both ways to multiply a row must work wherever either is tested.
+// OtherKernels are the kernels with the choices of another machine of the same tier, so
+// that a test on either machine covers both ways to multiply a row.
 func OtherKernels() []micro.Kernel {
 	var list []micro.Kernel
 	for _, k := range Kernels {

@@ -3,6 +3,8 @@
 package amd64
 
 import (
+	"unsafe"
+
 	"github.com/klauspost/cpuid/v2"
 	"golang.org/x/sys/cpu"
 
@@ -11,13 +13,14 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// BMI2 is there wherever AVX-512 is; the masks are made by it.
+// Masks are computed by BMI2, which every processor with AVX-512 has.
 var (
 	hasAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
 	hasAVX512 = hasAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VL && cpu.X86.HasAVX512DQ && cpu.X86.HasBMI2
 )
 
-// halves512 is whether 512-bit operations are done in two halves: on a Zen 4.
+// halves512 reports whether the processor splits 512-bit operations in two, as a Zen 4
+// does.
 var halves512 = cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == 0x19
 
 // Kernels are the kernels of this architecture, the fastest tier first.
@@ -26,8 +29,8 @@ var halves512 = cpuid.CPU.VendorID == cpuid.AMD && cpuid.CPU.Family == 0x19
 var Kernels = []micro.Kernel{
 	{Name: "f16f32acc-12x32-avx512", Tier: "avx512", Operands: tensor.F16, Panels: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, TurnCost: 3, Thin: thinAVX512(halves512), Pack: packAVX512},
 	{Name: "f32-12x32-avx512", Tier: "avx512", Operands: tensor.F32, Panels: tensor.F32, MR: 12, NR: 32, Supported: hasAVX512, Func: avx512, Widen: widenAVX512, Finish: finishAVX512, TurnCost: 3, Thin: thinAVX512(halves512), Pack: packAVX512},
-	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, Panels: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2(), Pack: packAVX2},
-	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, Panels: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2(), Pack: packAVX2},
+	{Name: "f16f32acc-6x16-avx2", Tier: "avx2", Operands: tensor.F16, Panels: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2, Pack: packAVX2},
+	{Name: "f32-6x16-avx2", Tier: "avx2", Operands: tensor.F32, Panels: tensor.F32, MR: 6, NR: 16, Supported: hasAVX2, Func: avx2, Widen: widenAVX2, TurnCost: 9, Thin: thinAVX2, Pack: packAVX2},
 }
 
 // PeakLoops measure the FMA peak of each tier.
@@ -36,126 +39,239 @@ var PeakLoops = []micro.PeakLoop{
 	{Tier: "avx2", Supported: hasAVX2, FLOPs: 12 * 8 * 2, Func: peakAVX2},
 }
 
-// first returns the address of the first element, nil if there is none: with
-// k = 0 the assembly does not look at it.
-func first[T any](s []T) *T {
-	if len(s) == 0 {
-		return nil
-	}
-	return &s[0]
+// first returns the address of the first element, or nil for a nil slice. The address
+// of an empty slice must not be read from; with K = 0 the assembly reads nothing.
+func first[T any](s []T) *T { return unsafe.SliceData(s) }
+
+// An assembly function takes a pointer to a struct. It finds the fields by the offsets
+// that the compiler writes to go_asm.h, and writes none but a result. go_asm.h has
+// types of this package only, so those of package micro get a name here.
+type call micro.Call
+
+//lint:ignore U1000 the assembly uses its offsets
+type operand micro.Operand
+
+// widenArgs are the arguments of a product by a matrix B, see micro.Kernel.Widen. A
+// function reads the b of its own type.
+type widenArgs struct {
+	call *call
+	b32  *float32
+	b16  *fp16.Float16
+	bRow int // elements from a row of the matrix to the next
 }
 
-func avx512(x micro.Call) {
-	gemm12x32AVX512(x.K, first(x.A.F32), x.ARow, x.ACol, first(x.B.F32), x.BRow, x.BPanel, &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+// finishArgs are the arguments of a product that ends in dst, see micro.Kernel.Finish.
+type finishArgs struct {
+	call      *call
+	dst       *fp16.Float16
+	dstStride int
+	scale     float32
+	bias      *float32 // nil for none
+	relu      bool
+	finite    bool // the result
 }
+
+// gemmFrame is the stack frame of the products by panels.
+//
+//lint:ignore U1000 the assembly uses its offsets and size
+type gemmFrame struct {
+	call uintptr
+	b    uintptr // its first row
+	c    uintptr // its first row of the pass
+	rows int     // rows left
+	left int     // columns left of the pass
+	next int     // bytes from the end of a panel to the next
+
+	// For finishArgs.
+	tile  uintptr // dst at the tile
+	bias  uintptr // the bias of the panel, or 0
+	dst   uintptr // its first row of the pass
+	plain uint32  // 1 if the sums are only converted
+	over  uint32  // not 0 if a stored value is not finite
+}
+
+func avx512(x micro.Call) { gemm12x32AVX512((*call)(&x)) }
 
 func widenAVX512(x micro.Call, b tensor.Matrix) {
+	args := &widenArgs{call: (*call)(&x), b32: first(b.F32), b16: first(b.F16), bRow: b.Stride}
 	if b.F16 != nil {
-		widen12x32F16AVX512(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen12x32F16AVX512(args)
 	} else {
-		widen12x32F32AVX512(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen12x32F32AVX512(args)
 	}
 }
 
 func finishAVX512(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
-	return finish12x32F16AVX512(x.K, first(x.A.F32), x.ARow, x.ACol, first(x.B.F32), x.BRow, x.BPanel, first(x.C), x.LDC, x.Rows, x.Cols, x.Accumulate,
-		&dst.F16[0], dst.Stride, e.Scale, first(e.Bias), e.ReLU)
+	args := &finishArgs{
+		call: (*call)(&x), dst: &dst.F16[0], dstStride: dst.Stride, scale: e.Scale, bias: first(e.Bias), relu: e.ReLU,
+	}
+	finish12x32F16AVX512(args)
+	return args.finite
 }
 
-// avx2 has no masks, so a tile that is narrower than a panel goes by way of
-// memory of its own.
+// avx2 computes the last columns, which do not fill a panel, in a buffer and copies
+// them, as the tier has no masks.
 func avx2(x micro.Call) {
 	const mr, nr = 6, 16
-	whole := x.Cols &^ (nr - 1)
-	if whole > 0 {
-		gemm6x16AVX2(x.K, first(x.A.F32), x.ARow, x.ACol, first(x.B.F32), x.BRow, x.BPanel, &x.C[0], x.LDC, x.Rows, whole, x.Accumulate)
+	cols := x.Cols % nr
+	x.Cols -= cols
+	if x.Cols > 0 {
+		gemm6x16AVX2((*call)(&x))
 	}
-	if whole == x.Cols {
+	if cols == 0 {
 		return
 	}
 	var tile [mr * nr]float32
-	cols := x.Cols - whole
-	b := first(x.B.From(whole / nr * x.BPanel).F32)
-	for from := 0; from < x.Rows; from += mr {
-		n := min(mr, x.Rows-from)
-		c := x.C[from*x.LDC+whole:]
+	a, c, ldc, rows := x.A, x.C[x.Cols:], x.LDC, x.Rows
+	x.B.F32, x.BPanel = x.B.From(x.Cols/nr*x.BPanel).F32, 0
+	x.C, x.LDC, x.Cols = tile[:], nr, nr
+	for from := 0; from < rows; from += mr {
+		x.A.F32, x.Rows = a.From(from*x.ARow).F32, min(mr, rows-from)
 		if x.Accumulate {
-			for i := range n {
-				copy(tile[i*nr:], c[i*x.LDC:i*x.LDC+cols])
+			for i := range x.Rows {
+				copy(tile[i*nr:], c[(from+i)*ldc:][:cols])
 			}
 		}
-		gemm6x16AVX2(x.K, first(x.A.From(from*x.ARow).F32), x.ARow, x.ACol, b, x.BRow, 0, &tile[0], nr, n, nr, x.Accumulate)
-		for i := range n {
-			copy(c[i*x.LDC:i*x.LDC+cols], tile[i*nr:])
+		gemm6x16AVX2((*call)(&x))
+		for i := range x.Rows {
+			copy(c[(from+i)*ldc:][:cols], tile[i*nr:])
 		}
 	}
 }
 
 func widenAVX2(x micro.Call, b tensor.Matrix) {
+	args := &widenArgs{call: (*call)(&x), b32: first(b.F32), b16: first(b.F16), bRow: b.Stride}
 	if b.F16 != nil {
-		widen6x16F16AVX2(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F16), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen6x16F16AVX2(args)
 	} else {
-		widen6x16F32AVX2(x.K, first(x.A.F32), x.ARow, x.ACol, first(b.F32), b.Stride, first(x.B.F32), &x.C[0], x.LDC, x.Rows, x.Cols, x.Accumulate)
+		widen6x16F32AVX2(args)
 	}
 }
 
-// thinFunc is the assembly of a thin product of so many rows.
-type thinFunc[E any] func(k int, a *float32, aRow int, b *E, bRow int, c *float32, ldc, cols int, accumulate bool)
+// thinArgs are the arguments of the thin products. A function reads the b of its own
+// type.
+type thinArgs struct {
+	k          int
+	a          *float32
+	aRow       int
+	b32        *float32
+	b16        *fp16.Float16
+	bRow       int
+	c          *float32
+	ldc, cols  int
+	accumulate bool
+}
 
-// thinBy returns a Thin that takes the rows eight at a time, then four, two and
-// one, for which there is a function each.
-func thinBy(f16 [4]thinFunc[fp16.Float16], f32 [4]thinFunc[float32]) func(micro.Call, tensor.Matrix) {
+// set fills in the fields that are the same for all rows of x.
+//
+// Argument structs here are filled field by field, or are literals with & before them.
+// The compiler builds other literals in a temporary and copies that, 16 bytes at a time.
+// Those loads wait for the smaller stores before them: 12 ns a call on a Zen 3.
+func (args *thinArgs) set(x *micro.Call, b *tensor.Matrix) {
+	args.k, args.aRow, args.ldc, args.cols, args.accumulate = x.K, x.ARow, x.LDC, x.Cols, x.Accumulate
+	args.b32, args.b16, args.bRow = first(b.F32), first(b.F16), b.Stride
+}
+
+// thinRows returns how many rows to multiply next: 8, 4, 2 or 1, as there are functions
+// for.
+func thinRows(left int) int {
+	n := 8
+	for n > left {
+		n /= 2
+	}
+	return n
+}
+
+// thinAVX512 returns the Thin of the tier. If halves is set, it multiplies a single fp16
+// row in vectors of 256 bits.
+func thinAVX512(halves bool) func(micro.Call, tensor.Matrix) {
 	return func(x micro.Call, b tensor.Matrix) {
-		for i := 0; i < x.Rows; {
-			which, n := 0, 8
-			for n > x.Rows-i {
-				which, n = which+1, n/2
+		var args thinArgs
+		args.set(&x, &b)
+		for i, n := 0, 0; i < x.Rows; i += n {
+			n = thinRows(x.Rows - i)
+			args.a, args.c = first(x.A.From(i*x.ARow).F32), &x.C[i*x.LDC]
+			switch f16 := b.F16 != nil; {
+			case n == 8 && f16:
+				thin8F16AVX512(&args)
+			case n == 4 && f16:
+				thin4F16AVX512(&args)
+			case n == 2 && f16:
+				thin2F16AVX512(&args)
+			case f16 && halves:
+				thin1F16HalvesAVX512(&args)
+			case f16:
+				thin1F16AVX512(&args)
+			case n == 8:
+				thin8F32AVX512(&args)
+			case n == 4:
+				thin4F32AVX512(&args)
+			case n == 2:
+				thin2F32AVX512(&args)
+			default:
+				thin1F32AVX512(&args)
 			}
-			a, c := first(x.A.From(i*x.ARow).F32), &x.C[i*x.LDC]
-			if b.F16 != nil {
-				f16[which](x.K, a, x.ARow, first(b.F16), b.Stride, c, x.LDC, x.Cols, x.Accumulate)
-			} else {
-				f32[which](x.K, a, x.ARow, first(b.F32), b.Stride, c, x.LDC, x.Cols, x.Accumulate)
-			}
-			i += n
 		}
 	}
 }
 
-// thinAVX512 returns the Thin of the tier, which takes a single row by vectors of
-// half the width if halves is set.
-func thinAVX512(halves bool) func(micro.Call, tensor.Matrix) {
-	one := thin1F16AVX512
-	if halves {
-		one = thin1F16HalvesAVX512
+func thinAVX2(x micro.Call, b tensor.Matrix) {
+	var args thinArgs
+	args.set(&x, &b)
+	for i, n := 0, 0; i < x.Rows; i += n {
+		n = thinRows(x.Rows - i)
+		args.a, args.c = first(x.A.From(i*x.ARow).F32), &x.C[i*x.LDC]
+		switch f16 := b.F16 != nil; {
+		case n == 8 && f16:
+			thin8F16AVX2(&args)
+		case n == 4 && f16:
+			thin4F16AVX2(&args)
+		case n == 2 && f16:
+			thin2F16AVX2(&args)
+		case f16:
+			thin1F16AVX2(&args)
+		case n == 8:
+			thin8F32AVX2(&args)
+		case n == 4:
+			thin4F32AVX2(&args)
+		case n == 2:
+			thin2F32AVX2(&args)
+		default:
+			thin1F32AVX2(&args)
+		}
 	}
-	return thinBy(
-		[4]thinFunc[fp16.Float16]{thin8F16AVX512, thin4F16AVX512, thin2F16AVX512, one},
-		[4]thinFunc[float32]{thin8F32AVX512, thin4F32AVX512, thin2F32AVX512, thin1F32AVX512})
 }
 
-func thinAVX2() func(micro.Call, tensor.Matrix) {
-	return thinBy(
-		[4]thinFunc[fp16.Float16]{thin8F16AVX2, thin4F16AVX2, thin2F16AVX2, thin1F16AVX2},
-		[4]thinFunc[float32]{thin8F32AVX2, thin4F32AVX2, thin2F32AVX2, thin1F32AVX2})
+// packArgs are the arguments of packing. A function reads the src of its own type.
+type packArgs struct {
+	dst        *float32
+	stride     int
+	src32      *float32
+	src16      *fp16.Float16
+	srcStride  int
+	rows, cols int
 }
 
 func packAVX512(to micro.Operand, stride int, m tensor.Matrix) {
-	dst := to.F32
-	switch {
-	case m.Rows == 0 || m.Cols == 0:
-	case m.F16 != nil && !m.Trans:
-		packRowsF16AVX512(&dst[0], stride, &m.F16[0], m.Stride, m.Rows, m.Cols)
-	case m.F16 != nil:
-		packColsF16AVX512(&dst[0], stride, &m.F16[0], m.Stride, m.Rows, m.Cols)
+	if m.Rows == 0 || m.Cols == 0 {
+		return
+	}
+	var args packArgs
+	args.dst, args.stride, args.rows, args.cols = &to.F32[0], stride, m.Rows, m.Cols
+	args.src32, args.src16, args.srcStride = first(m.F32), first(m.F16), m.Stride
+	switch f16 := m.F16 != nil; {
+	case f16 && !m.Trans:
+		packRowsF16AVX512(&args)
+	case f16:
+		packColsF16AVX512(&args)
 	case !m.Trans:
-		packRowsF32AVX512(&dst[0], stride, &m.F32[0], m.Stride, m.Rows, m.Cols)
+		packRowsF32AVX512(&args)
 	default:
-		packColsF32AVX512(&dst[0], stride, &m.F32[0], m.Stride, m.Rows, m.Cols)
+		packColsF32AVX512(&args)
 	}
 }
 
-// packAVX2 leaves what does not fill a vector to Go.
+// packAVX2 packs in Go what does not fill a vector.
 func packAVX2(to micro.Operand, stride int, m tensor.Matrix) {
 	dst := to.F32
 	rows, cols := m.Rows, m.Cols
@@ -167,16 +283,21 @@ func packAVX2(to micro.Operand, stride int, m tensor.Matrix) {
 		packEdge(dst, stride, m)
 		return
 	}
-	switch {
-	case rows == 0 || cols == 0:
-	case m.F16 != nil && !m.Trans:
-		packRowsF16AVX2(&dst[0], stride, &m.F16[0], m.Stride, rows, cols)
-	case m.F16 != nil:
-		packColsF16AVX2(&dst[0], stride, &m.F16[0], m.Stride, rows, cols)
+	if rows == 0 || cols == 0 {
+		return
+	}
+	var args packArgs
+	args.dst, args.stride, args.rows, args.cols = &dst[0], stride, rows, cols
+	args.src32, args.src16, args.srcStride = first(m.F32), first(m.F16), m.Stride
+	switch f16 := m.F16 != nil; {
+	case f16 && !m.Trans:
+		packRowsF16AVX2(&args)
+	case f16:
+		packColsF16AVX2(&args)
 	case !m.Trans:
-		packRowsF32AVX2(&dst[0], stride, &m.F32[0], m.Stride, rows, cols)
+		packRowsF32AVX2(&args)
 	default:
-		packColsF32AVX2(&dst[0], stride, &m.F32[0], m.Stride, rows, cols)
+		packColsF32AVX2(&args)
 	}
 }
 
@@ -197,113 +318,113 @@ func packEdge(dst []float32, stride int, m tensor.Matrix) {
 	}
 }
 
-// The kernels are the loop in package micro's documentation, with MR×NR in
-// their names. The memory must be as large as that loop needs; nothing is
-// checked. All but gemm12x32AVX512 take multiples of NR columns.
+// Products by panels: the loops of micro.Kernel, with MR×NR in the names. All but
+// gemm12x32AVX512 take multiples of NR columns. Nothing is checked, here and below.
 
 //go:noescape
-func gemm12x32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm12x32AVX512(args *call)
 
 //go:noescape
-func widen12x32F16AVX512(k int, a *float32, aRow, aCol int, b *fp16.Float16, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+func widen12x32F16AVX512(args *widenArgs)
 
 //go:noescape
-func widen12x32F32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+func widen12x32F32AVX512(args *widenArgs)
 
 //go:noescape
-func finish12x32F16AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool, dst *fp16.Float16, dstStride int, scale float32, bias *float32, relu bool) (finite bool)
+func finish12x32F16AVX512(args *finishArgs)
 
 //go:noescape
-func gemm6x16AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow, bPanel int, c *float32, ldc, rows, cols int, accumulate bool)
+func gemm6x16AVX2(args *call)
 
 //go:noescape
-func widen6x16F16AVX2(k int, a *float32, aRow, aCol int, b *fp16.Float16, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+func widen6x16F16AVX2(args *widenArgs)
 
 //go:noescape
-func widen6x16F32AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+func widen6x16F32AVX2(args *widenArgs)
 
-// Thin products: the loop of micro.Kernel.Thin for as many rows as the name says.
-
-//go:noescape
-func thin8F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+// Thin products: the loop of micro.Kernel.Thin for the number of rows in the name.
 
 //go:noescape
-func thin4F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin8F16AVX512(args *thinArgs)
 
 //go:noescape
-func thin2F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin4F16AVX512(args *thinArgs)
 
 //go:noescape
-func thin1F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin2F16AVX512(args *thinArgs)
 
 //go:noescape
-func thin1F16HalvesAVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin1F16AVX512(args *thinArgs)
 
 //go:noescape
-func thin8F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin1F16HalvesAVX512(args *thinArgs)
 
 //go:noescape
-func thin4F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin8F32AVX512(args *thinArgs)
 
 //go:noescape
-func thin2F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin4F32AVX512(args *thinArgs)
 
 //go:noescape
-func thin1F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin2F32AVX512(args *thinArgs)
 
 //go:noescape
-func thin8F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin1F32AVX512(args *thinArgs)
 
 //go:noescape
-func thin4F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin8F16AVX2(args *thinArgs)
 
 //go:noescape
-func thin2F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin4F16AVX2(args *thinArgs)
 
 //go:noescape
-func thin1F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin2F16AVX2(args *thinArgs)
 
 //go:noescape
-func thin8F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin1F16AVX2(args *thinArgs)
 
 //go:noescape
-func thin4F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin8F32AVX2(args *thinArgs)
 
 //go:noescape
-func thin2F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin4F32AVX2(args *thinArgs)
 
 //go:noescape
-func thin1F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
+func thin2F32AVX2(args *thinArgs)
+
+//go:noescape
+func thin1F32AVX2(args *thinArgs)
 
 // Packing: packRows does dst[i*stride+j] = src[i*srcStride+j] and packCols
 // dst[i*stride+j] = src[j*srcStride+i], for i < rows and j < cols, both at
 // least 1. For AVX2 cols is at least 8, and packCols takes multiples of 8 only.
 
 //go:noescape
-func packRowsF16AVX512(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+func packRowsF16AVX512(args *packArgs)
 
 //go:noescape
-func packRowsF32AVX512(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+func packRowsF32AVX512(args *packArgs)
 
 //go:noescape
-func packColsF16AVX512(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+func packColsF16AVX512(args *packArgs)
 
 //go:noescape
-func packColsF32AVX512(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+func packColsF32AVX512(args *packArgs)
 
 //go:noescape
-func packRowsF16AVX2(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+func packRowsF16AVX2(args *packArgs)
 
 //go:noescape
-func packRowsF32AVX2(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+func packRowsF32AVX2(args *packArgs)
 
 //go:noescape
-func packColsF16AVX2(dst *float32, stride int, src *fp16.Float16, srcStride, rows, cols int)
+func packColsF16AVX2(args *packArgs)
 
 //go:noescape
-func packColsF32AVX2(dst *float32, stride int, src *float32, srcStride, rows, cols int)
+func packColsF32AVX2(args *packArgs)
 
-// The peak loops run turns × 12 independent FMAs on registers.
+// The peak loops run turns × 12 independent FMAs on registers. Their one argument
+// needs no struct.
 
 //go:noescape
 func peakAVX512(turns int)

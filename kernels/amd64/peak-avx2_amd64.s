@@ -6,11 +6,12 @@
 //
 // The FMA ceiling of 256-bit vectors: twelve independent chains, no memory.
 // Twelve chains cover two FMA ports at a latency of up to six cycles. The
-// values are zeros, which no x86 core of interest treats specially in an FMA.
+// values are zeros; no x86 core of interest has a shortcut for them in an FMA.
 //
 //	CX       turns left
 //	Y0-Y11   the chains
 //	Y12,Y13  the factors, zero
+//	AX, BX, DX, SI, DI, R8-R15, Y14, Y15 unused
 //
 // Budget of one turn: 12 FMAs and 2 instructions of loop, 6 cycles.
 

@@ -1,18 +1,18 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // The thin products of the kernels f16f32acc-6x16-avx2 (thin…F16AVX2) and
-// f32-6x16-avx2 (thin…F32AVX2): a few rows of A by a B that is read where it
-// lies. The contract is in package micro.
+// f32-6x16-avx2 (thin…F32AVX2): a few rows of A by a matrix B that is not
+// packed. The contract is in package micro.
 //
-// What this is not: it keeps nothing of B in a cache. Each element is loaded,
+// What this is not: it does not block for the caches. Each element of B is loaded,
 // and widened, once for up to eight rows.
 //
-// There is a function for eight rows and for four, two and one; each takes the
-// columns in strips of 8, 16, 32 and 64, which are eight accumulators every
-// time: eight chains cover two FMA ports × a latency of 4. What is left of the
-// columns is taken eight at a time and then one by one.
+// The functions for eight, four, two and one rows take the columns in strips of 8,
+// 16, 32 and 64. Each strip has eight accumulators: eight chains cover two FMA ports ×
+// a latency of 4. The last columns are taken eight at a time and then one by one.
 //
 // Registers
 //
@@ -27,15 +27,16 @@
 //	R12      columns left
 //	R13      accumulate
 //	R14      c, moves on by R8 a row
-//	R15      unused
+//	R15      the arguments
 //	Y0-Y7    the tile, row after row
 //	Y8-Y11   a part of row p of B
 //	Y12-Y15  values of A in all lanes
 //
-// Budget of one step of one row: 8 loads with conversion, 8 FMAs, a broadcast, 2
+// Budget of one step of one row: 8 loads with conversion, 8 FMAs, a broadcast, 4
 // additions, 2 instructions of loop. At one conversion a cycle the fp16 loop
-// takes 8 cycles for 128 bytes: a cache beyond L1 delivers hardly more.
+// takes 8 cycles for 128 bytes, about what the caches beyond L1 deliver.
 
+#define ARGS   R15
 #define K      AX
 #define A      SI
 #define A3     BX
@@ -50,7 +51,7 @@
 #define ACC    R13
 #define CROW   R14
 
-// Elements of B: a vector of eight, and one alone.
+// Loads elements of B: a vector of eight, or one.
 #define LOADF16(mem, x, y) VCVTPH2PS mem, y
 #define LOADF32(mem, x, y) VMOVUPS mem, y
 #define ONEF16(mem, x, y) \
@@ -59,7 +60,7 @@
 	VCVTPH2PS x, x
 #define ONEF32(mem, x, y) VMOVSS mem, x
 
-// The sums of a row of the tile, in and out.
+// Loads and stores the sums of a row of the tile.
 #define IN1(a) \
 	VMOVUPS (CROW), a; \
 	ADDQ    LDC, CROW
@@ -101,7 +102,7 @@
 #define OUT2ROWS OUT4(Y0, Y1, Y2, Y3); OUT4(Y4, Y5, Y6, Y7)
 #define IN1ROW IN4(Y0, Y1, Y2, Y3); LEAQ 128(C), CROW; IN4(Y4, Y5, Y6, Y7)
 #define OUT1ROW OUT4(Y0, Y1, Y2, Y3); LEAQ 128(C), CROW; OUT4(Y4, Y5, Y6, Y7)
-// The same of one vector a row, and of one element.
+// The same for one vector a row, and for one element.
 #define IN8V IN8ROWS
 #define OUT8V OUT8ROWS
 #define IN4V IN1(Y0); IN1(Y1); IN1(Y2); IN1(Y3)
@@ -119,12 +120,12 @@
 #define IN1E INS1(X0)
 #define OUT1E OUTS1(X0)
 
-// A row of the tile times a vector of B, its value of A at mem.
+// Adds a vector of B, times the value of A at mem, to a row of the tile.
 #define ROW(mem, t, c) \
 	VBROADCASTSS mem, t;  \
 	VFMADD231PS  Y8, t, c
 
-// Steps of one vector a row; an element alone is the first of a vector.
+// Steps for one vector a row, or for one element, in the first lane.
 #define STEP8V(LOAD, size) \
 	LOAD((B), X8, Y8);            \
 	ROW((A), Y12, Y0);            \
@@ -149,7 +150,7 @@
 	LOAD((B), X8, Y8);            \
 	ROW((A), Y12, Y0)
 
-// Steps of a strip.
+// Steps for a strip.
 #define ROW2(mem, t, c0, c1) \
 	VBROADCASTSS mem, t;   \
 	VFMADD231PS  Y8, t, c0; \
@@ -195,106 +196,114 @@
 	VXORPS Y6, Y6, Y6; \
 	VXORPS Y7, Y7, Y7
 
-// The loop over k of a strip, between taking its sums and leaving them.
+// A strip: loads its sums, runs the loop over k, stores them.
 #define STRIP(TAKEIN, STEP, LEAVE, LOAD, size, start, loop, store) \
-	ZERO8;                    \
-	MOVQ  C, CROW;            \
-	TESTL ACC, ACC;           \
-	JZ    start;              \
-	TAKEIN;                   \
-start:                        \
-	MOVQ  a+8(FP), A;         \
-	LEAQ  (A)(AROW*2), A3;    \
-	ADDQ  AROW, A3;           \
-	LEAQ  (A3)(AROW*2), A6;   \
-	ADDQ  AROW, A6;           \
-	MOVQ  BSTRIP, B;          \
-	MOVQ  k+0(FP), K;         \
-	TESTQ K, K;               \
-	JZ    store;              \
-loop:                         \
-	STEP(LOAD, size);         \
-	ADDQ  BROW, B;            \
-	ADDQ  $4, A;              \
-	ADDQ  $4, A3;             \
-	ADDQ  $4, A6;             \
-	DECQ  K;                  \
-	JNZ   loop;               \
-store:                        \
-	MOVQ  C, CROW;            \
+	ZERO8;                     \
+	MOVQ  C, CROW;             \
+	TESTL ACC, ACC;            \
+	JZ    start;               \
+	TAKEIN;                    \
+start:                             \
+	MOVQ  thinArgs_a(ARGS), A; \
+	LEAQ  (A)(AROW*2), A3;     \
+	ADDQ  AROW, A3;            \
+	LEAQ  (A3)(AROW*2), A6;    \
+	ADDQ  AROW, A6;            \
+	MOVQ  BSTRIP, B;           \
+	MOVQ  thinArgs_k(ARGS), K; \
+	TESTQ K, K;                \
+	JZ    store;               \
+loop:                              \
+	STEP(LOAD, size);          \
+	ADDQ  BROW, B;             \
+	ADDQ  $4, A;               \
+	ADDQ  $4, A3;              \
+	ADDQ  $4, A6;              \
+	DECQ  K;                   \
+	JNZ   loop;                \
+store:                             \
+	MOVQ  C, CROW;             \
 	LEAVE
 
-// A function: strips of so many columns, then what is left of them. The last
-// two parameters are the bytes of an element and the logarithm of that.
-#define THIN(width, INS, STEP, OUTS, INV, STEPV, OUTV, INE, OUTE, LOAD, ONE, size, shift) \
-	MOVQ    aRow+16(FP), AROW;    \
-	MOVQ    b+24(FP), BSTRIP;     \
-	MOVQ    bRow+32(FP), BROW;    \
-	MOVQ    c+40(FP), C;          \
-	MOVQ    ldc+48(FP), LDC;      \
-	MOVQ    cols+56(FP), COLS;    \
-	MOVBLZX accumulate+64(FP), ACC; \
-	SHLQ    $2, AROW;             \
-	SHLQ    $shift, BROW;         \
-	SHLQ    $2, LDC;              \
-	SUBQ    $width, COLS;         \
-	JLT     rest;                 \
-strip:                            \
-	STRIP(INS, STEP, OUTS, LOAD, size, start, loop, store); \
-	ADDQ    $(width*size), BSTRIP; \
-	ADDQ    $(width*4), C;        \
-	SUBQ    $width, COLS;         \
-	JGE     strip;                \
-rest:                             \
-	ADDQ    $(width-8), COLS;     \
-	JLT     few;                  \
-vector:                           \
-	STRIP(INV, STEPV, OUTV, LOAD, size, startv, loopv, storev); \
-	ADDQ    $(8*size), BSTRIP;    \
-	ADDQ    $32, C;               \
-	SUBQ    $8, COLS;             \
-	JGE     vector;               \
-few:                              \
-	ADDQ    $8, COLS;             \
-	JZ      done;                 \
-one:                              \
+// A function: strips of width columns, then the last columns. b is the field with the
+// matrix, size the bytes of an element of it, shift their logarithm.
+#define THIN(b, width, INS, STEP, OUTS, INV, STEPV, OUTV, INE, OUTE, LOAD, ONE, size, shift) \
+	MOVQ    thinArgs_aRow(ARGS), AROW;                               \
+	MOVQ    b(ARGS), BSTRIP;                                         \
+	MOVQ    thinArgs_bRow(ARGS), BROW;                               \
+	MOVQ    thinArgs_c(ARGS), C;                                     \
+	MOVQ    thinArgs_ldc(ARGS), LDC;                                 \
+	MOVQ    thinArgs_cols(ARGS), COLS;                               \
+	MOVBLZX thinArgs_accumulate(ARGS), ACC;                          \
+	SHLQ    $2, AROW;                                                \
+	SHLQ    $shift, BROW;                                            \
+	SHLQ    $2, LDC;                                                 \
+	SUBQ    $width, COLS;                                            \
+	JLT     rest;                                                    \
+strip:                                                                   \
+	STRIP(INS, STEP, OUTS, LOAD, size, start, loop, store);          \
+	ADDQ    $(width*size), BSTRIP;                                   \
+	ADDQ    $(width*4), C;                                           \
+	SUBQ    $width, COLS;                                            \
+	JGE     strip;                                                   \
+rest:                                                                    \
+	ADDQ    $(width-8), COLS;                                        \
+	JLT     few;                                                     \
+vector:                                                                  \
+	STRIP(INV, STEPV, OUTV, LOAD, size, startv, loopv, storev);      \
+	ADDQ    $(8*size), BSTRIP;                                       \
+	ADDQ    $32, C;                                                  \
+	SUBQ    $8, COLS;                                                \
+	JGE     vector;                                                  \
+few:                                                                     \
+	ADDQ    $8, COLS;                                                \
+	JZ      done;                                                    \
+one:                                                                     \
 	STRIP(INE, STEPV, OUTE, ONE, size, startone, loopone, storeone); \
-	ADDQ    $size, BSTRIP;        \
-	ADDQ    $4, C;                \
-	DECQ    COLS;                 \
-	JNZ     one;                  \
-done:                             \
-	VZEROUPPER;                   \
+	ADDQ    $size, BSTRIP;                                           \
+	ADDQ    $4, C;                                                   \
+	DECQ    COLS;                                                    \
+	JNZ     one;                                                     \
+done:                                                                    \
+	VZEROUPPER;                                                      \
 	RET
 
-// func thin8F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin8F16AVX2(SB), NOSPLIT, $0-65
-	THIN(8, IN8ROWS, STEP8, OUT8ROWS, IN8V, STEP8V, OUT8V, IN8E, OUT8E, LOADF16, ONEF16, 2, 1)
+// func thin8F16AVX2(args *thinArgs)
+TEXT ·thin8F16AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 8, IN8ROWS, STEP8, OUT8ROWS, IN8V, STEP8V, OUT8V, IN8E, OUT8E, LOADF16, ONEF16, 2, 1)
 
-// func thin4F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin4F16AVX2(SB), NOSPLIT, $0-65
-	THIN(16, IN4ROWS, STEP4, OUT4ROWS, IN4V, STEP4V, OUT4V, IN4E, OUT4E, LOADF16, ONEF16, 2, 1)
+// func thin4F16AVX2(args *thinArgs)
+TEXT ·thin4F16AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 16, IN4ROWS, STEP4, OUT4ROWS, IN4V, STEP4V, OUT4V, IN4E, OUT4E, LOADF16, ONEF16, 2, 1)
 
-// func thin2F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin2F16AVX2(SB), NOSPLIT, $0-65
-	THIN(32, IN2ROWS, STEP2, OUT2ROWS, IN2V, STEP2V, OUT2V, IN2E, OUT2E, LOADF16, ONEF16, 2, 1)
+// func thin2F16AVX2(args *thinArgs)
+TEXT ·thin2F16AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 32, IN2ROWS, STEP2, OUT2ROWS, IN2V, STEP2V, OUT2V, IN2E, OUT2E, LOADF16, ONEF16, 2, 1)
 
-// func thin1F16AVX2(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin1F16AVX2(SB), NOSPLIT, $0-65
-	THIN(64, IN1ROW, STEP1, OUT1ROW, IN1V, STEP1V, OUT1V, IN1E, OUT1E, LOADF16, ONEF16, 2, 1)
+// func thin1F16AVX2(args *thinArgs)
+TEXT ·thin1F16AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 64, IN1ROW, STEP1, OUT1ROW, IN1V, STEP1V, OUT1V, IN1E, OUT1E, LOADF16, ONEF16, 2, 1)
 
-// func thin8F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin8F32AVX2(SB), NOSPLIT, $0-65
-	THIN(8, IN8ROWS, STEP8, OUT8ROWS, IN8V, STEP8V, OUT8V, IN8E, OUT8E, LOADF32, ONEF32, 4, 2)
+// func thin8F32AVX2(args *thinArgs)
+TEXT ·thin8F32AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b32, 8, IN8ROWS, STEP8, OUT8ROWS, IN8V, STEP8V, OUT8V, IN8E, OUT8E, LOADF32, ONEF32, 4, 2)
 
-// func thin4F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin4F32AVX2(SB), NOSPLIT, $0-65
-	THIN(16, IN4ROWS, STEP4, OUT4ROWS, IN4V, STEP4V, OUT4V, IN4E, OUT4E, LOADF32, ONEF32, 4, 2)
+// func thin4F32AVX2(args *thinArgs)
+TEXT ·thin4F32AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b32, 16, IN4ROWS, STEP4, OUT4ROWS, IN4V, STEP4V, OUT4V, IN4E, OUT4E, LOADF32, ONEF32, 4, 2)
 
-// func thin2F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin2F32AVX2(SB), NOSPLIT, $0-65
-	THIN(32, IN2ROWS, STEP2, OUT2ROWS, IN2V, STEP2V, OUT2V, IN2E, OUT2E, LOADF32, ONEF32, 4, 2)
+// func thin2F32AVX2(args *thinArgs)
+TEXT ·thin2F32AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b32, 32, IN2ROWS, STEP2, OUT2ROWS, IN2V, STEP2V, OUT2V, IN2E, OUT2E, LOADF32, ONEF32, 4, 2)
 
-// func thin1F32AVX2(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin1F32AVX2(SB), NOSPLIT, $0-65
-	THIN(64, IN1ROW, STEP1, OUT1ROW, IN1V, STEP1V, OUT1V, IN1E, OUT1E, LOADF32, ONEF32, 4, 2)
+// func thin1F32AVX2(args *thinArgs)
+TEXT ·thin1F32AVX2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b32, 64, IN1ROW, STEP1, OUT1ROW, IN1V, STEP1V, OUT1V, IN1E, OUT1E, LOADF32, ONEF32, 4, 2)

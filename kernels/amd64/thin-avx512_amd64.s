@@ -1,24 +1,24 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // The thin products of the kernels f16f32acc-12x32-avx512 (thin…F16AVX512) and
-// f32-12x32-avx512 (thin…F32AVX512): a few rows of A by a B that is read where it
-// lies. The contract is in package micro.
+// f32-12x32-avx512 (thin…F32AVX512): a few rows of A by a matrix B that is not
+// packed. The contract is in package micro.
 //
-// What this is not: it keeps nothing of B in a cache. Each element is loaded,
+// What this is not: it does not block for the caches. Each element of B is loaded,
 // and widened, once for up to eight rows.
 //
-// There is a function for eight rows and for four, two and one; each takes the
-// columns in strips as wide as 16, 16, 8 and 8 accumulators allow: eight chains
-// cover two FMA ports × a latency of 4. What is left of the columns is taken
-// sixteen at a time, under a mask.
+// The functions for eight, four, two and one rows take the columns in strips of 16,
+// 16, 8 and 8 accumulators: eight chains cover two FMA ports × a latency of 4. The last
+// columns are taken sixteen at a time, under a mask.
 //
 // Registers
 //
 //	AX       k, counts down; scratch between the loops
-//	SI       a, row 0; BX, CX: rows 3 and 6. They move on by 4 a step. BX is
-//	         also where the sums are taken and left
+//	SI       a, row 0; BX, CX: rows 3 and 6. They move on by 4 a step. Outside the
+//	         loop BX is a row of c
 //	DI       b, moves on by R9 a step
 //	DX       c, row 0 of the strip
 //	R8       ldc in bytes
@@ -26,19 +26,22 @@
 //	R10      aRow in bytes
 //	R11      b, the strip
 //	R12      columns left
-//	R13-R15  unused
+//	R13,R14  unused
+//	R15      the arguments
 //	K1       the columns of the last vector
-//	K2       all columns to load of C, or none where sums begin at zero
+//	K2       ones if the sums begin with C, zeros if they begin with zero
 //	K3       K1 and K2
+//	K4-K7    unused
 //	Z0-Z15   the tile, row after row
 //	Z16-Z23  row p of B
 //	Z24-Z31  values of A in all lanes
 //
 // Budget of one step of one row: 8 loads with conversion, 8 FMAs, a broadcast, 2
 // additions, 2 instructions of loop. At one conversion a cycle the fp16 loop
-// takes 8 cycles for 256 bytes, which is more than caches beyond L1 deliver: the
-// bandwidth binds, and fp16 is half of what fp32 would read.
+// takes 8 cycles for 256 bytes, more than the caches beyond L1 deliver: bandwidth
+// binds, and fp16 needs half of that of fp32.
 
+#define ARGS   R15
 #define K      AX
 #define A      SI
 #define A3     BX
@@ -51,13 +54,13 @@
 #define BSTRIP R11
 #define COLS   R12
 
-// A vector of 16 elements of B, without and with a mask.
+// Loads 16 elements of B, without and with a mask.
 #define FULLF16(mem, z) VCVTPH2PS mem, z
 #define FULLF32(mem, z) VMOVUPS mem, z
 #define PARTF16(mem, z) VCVTPH2PS.Z mem, K1, z
 #define PARTF32(mem, z) VMOVUPS.Z mem, K1, z
 
-// The sums of a row of the tile, in and out. BX walks down the rows.
+// Loads and stores the sums of a row of the tile, and moves BX on to the next.
 #define IN1(k, a) \
 	VMOVUPS.Z (BX), k, a;    \
 	ADDQ      LDC, BX
@@ -85,7 +88,7 @@
 	VMOVUPS d, 192(BX);  \
 	ADDQ    LDC, BX
 
-// A row of the tile times one, two or four vectors of B.
+// Adds one, two or four vectors of B, times the value of A in t, to a row of the tile.
 #define FMA1(t, a) \
 	VFMADD231PS Z16, t, a
 #define FMA2(t, a, b) \
@@ -97,7 +100,7 @@
 	VFMADD231PS Z18, t, c; \
 	VFMADD231PS Z19, t, d
 
-// The values of A for a step, and the move to the next.
+// Loads the values of A for a step, and moves on to the next.
 #define TAKE8 \
 	VBROADCASTSS (A), Z24;           \
 	VBROADCASTSS (A)(AROW*1), Z25;   \
@@ -149,7 +152,7 @@
 	LOAD((112*size)(B), Z23); \
 	ADDQ BROW, B
 
-// Steps: of strips, and of what is left of the columns (STEP…R).
+// Steps for strips, and for the last columns (STEP…R).
 #define STEP8(FULL, PART, size) \
 	LOADB2(FULL, size); \
 	TAKE8;              \
@@ -210,12 +213,12 @@
 #define OUT4R OUT2R; OUT1(Z2); OUT1(Z3)
 #define OUT8R OUT4R; OUT1(Z4); OUT1(Z5); OUT1(Z6); OUT1(Z7)
 
-// One row in vectors of half the width: where 512-bit operations are done in two
-// halves, as on a Zen 4, a conversion of half a vector from memory is less than half
-// the work, 0.5 cycles instead of 1.4. What takes 128 columns in a step are then 16
-// accumulators and 16 conversions, 9.5 cycles instead of 15.6. As that is faster
-// than what comes from the L3 cache, rows are asked for ahead, into the L2 cache:
-// in the L1 cache rows a multiple of 4096 bytes apart would drive each other out.
+// A step of one row in vectors of 256 bits, for processors that split 512-bit
+// operations. On a Zen 4 a conversion of 8 elements from memory takes 0.5 cycles, one of
+// 16 takes 1.4. So 128 columns take 9.5 cycles a step, in 16 accumulators, instead of
+// 15.6. That is faster than the L3 cache delivers: each step prefetches the row 8 steps
+// ahead, into the L2 cache. In the L1 cache, rows a multiple of 4096 bytes apart evict
+// each other.
 #define STEP1Y(FULL, PART, size) \
 	VBROADCASTSS (A), Y31;       \
 	ADDQ         $4, A;          \
@@ -266,102 +269,111 @@
 #define IN1Y EACH1Y(INY)
 #define OUT1Y EACH1Y(OUTY)
 
-// The loop over k of a strip, between taking its sums and leaving them.
+// A strip: loads its sums, runs the loop over k, stores them.
 #define STRIP(TAKEIN, STEP, LEAVE, FULL, PART, size, loop, store) \
-	MOVQ  C, BX;              \
-	TAKEIN;                   \
-	MOVQ  a+8(FP), A;         \
-	LEAQ  (A)(AROW*2), A3;    \
-	ADDQ  AROW, A3;           \
-	LEAQ  (A3)(AROW*2), A6;   \
-	ADDQ  AROW, A6;           \
-	MOVQ  BSTRIP, B;          \
-	MOVQ  k+0(FP), K;         \
-	TESTQ K, K;               \
-	JZ    store;              \
-loop:                         \
-	STEP(FULL, PART, size);   \
-	DECQ  K;                  \
-	JNZ   loop;               \
-store:                        \
-	MOVQ  C, BX;              \
+	MOVQ  C, BX;               \
+	TAKEIN;                    \
+	MOVQ  thinArgs_a(ARGS), A; \
+	LEAQ  (A)(AROW*2), A3;     \
+	ADDQ  AROW, A3;            \
+	LEAQ  (A3)(AROW*2), A6;    \
+	ADDQ  AROW, A6;            \
+	MOVQ  BSTRIP, B;           \
+	MOVQ  thinArgs_k(ARGS), K; \
+	TESTQ K, K;                \
+	JZ    store;               \
+loop:                              \
+	STEP(FULL, PART, size);    \
+	DECQ  K;                   \
+	JNZ   loop;                \
+store:                             \
+	MOVQ  C, BX;               \
 	LEAVE
 
-// A function: strips of so many columns, then what is left of them. The last
-// two parameters are the bytes of an element and the logarithm of that.
-#define THIN(width, INS, STEP, OUTS, INR, STEPR, OUTR, FULL, PART, size, shift) \
-	MOVQ    aRow+16(FP), AROW;    \
-	MOVQ    b+24(FP), BSTRIP;     \
-	MOVQ    bRow+32(FP), BROW;    \
-	MOVQ    c+40(FP), C;          \
-	MOVQ    ldc+48(FP), LDC;      \
-	MOVQ    cols+56(FP), COLS;    \
-	MOVBLZX accumulate+64(FP), AX; \
-	SHLQ    $2, AROW;             \
-	SHLQ    $shift, BROW;         \
-	SHLQ    $2, LDC;              \
-	NEGL    AX;                   \
-	KMOVW   AX, K2;               \
-	SUBQ    $width, COLS;         \
-	JLT     rest;                 \
-strip:                            \
-	STRIP(INS, STEP, OUTS, FULL, PART, size, loop, store); \
-	ADDQ    $(width*size), BSTRIP; \
-	ADDQ    $(width*4), C;        \
-	SUBQ    $width, COLS;         \
-	JGE     strip;                \
-rest:                             \
-	ADDQ    $width, COLS;         \
-	JZ      done;                 \
-vector:                           \
-	MOVQ    $16, CX;              \
-	CMPQ    COLS, CX;             \
-	CMOVQLT COLS, CX;             \
-	MOVL    $-1, AX;              \
-	BZHIL   CX, AX, AX;           \
-	KMOVW   AX, K1;               \
-	KANDW   K1, K2, K3;           \
+// A function: strips of width columns, then the last columns. b is the field with the
+// matrix, size the bytes of an element of it, shift their logarithm.
+#define THIN(b, width, INS, STEP, OUTS, INR, STEPR, OUTR, FULL, PART, size, shift) \
+	MOVQ    thinArgs_aRow(ARGS), AROW;                        \
+	MOVQ    b(ARGS), BSTRIP;                                  \
+	MOVQ    thinArgs_bRow(ARGS), BROW;                        \
+	MOVQ    thinArgs_c(ARGS), C;                              \
+	MOVQ    thinArgs_ldc(ARGS), LDC;                          \
+	MOVQ    thinArgs_cols(ARGS), COLS;                        \
+	MOVBLZX thinArgs_accumulate(ARGS), AX;                    \
+	SHLQ    $2, AROW;                                         \
+	SHLQ    $shift, BROW;                                     \
+	SHLQ    $2, LDC;                                          \
+	NEGL    AX;                                               \
+	KMOVW   AX, K2;                                           \
+	SUBQ    $width, COLS;                                     \
+	JLT     rest;                                             \
+strip:                                                            \
+	STRIP(INS, STEP, OUTS, FULL, PART, size, loop, store);    \
+	ADDQ    $(width*size), BSTRIP;                            \
+	ADDQ    $(width*4), C;                                    \
+	SUBQ    $width, COLS;                                     \
+	JGE     strip;                                            \
+rest:                                                             \
+	ADDQ    $width, COLS;                                     \
+	JZ      done;                                             \
+vector:                                                           \
+	MOVQ    $16, CX;                                          \
+	CMPQ    COLS, CX;                                         \
+	CMOVQLT COLS, CX;                                         \
+	MOVL    $-1, AX;                                          \
+	BZHIL   CX, AX, AX;                                       \
+	KMOVW   AX, K1;                                           \
+	KANDW   K1, K2, K3;                                       \
 	STRIP(INR, STEPR, OUTR, FULL, PART, size, loopr, storer); \
-	ADDQ    $(16*size), BSTRIP;   \
-	ADDQ    $64, C;               \
-	SUBQ    $16, COLS;            \
-	JGT     vector;               \
-done:                             \
-	VZEROUPPER;                   \
+	ADDQ    $(16*size), BSTRIP;                               \
+	ADDQ    $64, C;                                           \
+	SUBQ    $16, COLS;                                        \
+	JGT     vector;                                           \
+done:                                                             \
+	VZEROUPPER;                                               \
 	RET
 
-// func thin8F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin8F16AVX512(SB), NOSPLIT, $0-65
-	THIN(32, IN8S, STEP8, OUT8S, IN8R, STEP8R, OUT8R, FULLF16, PARTF16, 2, 1)
+// func thin8F16AVX512(args *thinArgs)
+TEXT ·thin8F16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 32, IN8S, STEP8, OUT8S, IN8R, STEP8R, OUT8R, FULLF16, PARTF16, 2, 1)
 
-// func thin4F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin4F16AVX512(SB), NOSPLIT, $0-65
-	THIN(64, IN4S, STEP4, OUT4S, IN4R, STEP4R, OUT4R, FULLF16, PARTF16, 2, 1)
+// func thin4F16AVX512(args *thinArgs)
+TEXT ·thin4F16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 64, IN4S, STEP4, OUT4S, IN4R, STEP4R, OUT4R, FULLF16, PARTF16, 2, 1)
 
-// func thin2F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin2F16AVX512(SB), NOSPLIT, $0-65
-	THIN(64, IN2S, STEP2, OUT2S, IN2R, STEP2R, OUT2R, FULLF16, PARTF16, 2, 1)
+// func thin2F16AVX512(args *thinArgs)
+TEXT ·thin2F16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 64, IN2S, STEP2, OUT2S, IN2R, STEP2R, OUT2R, FULLF16, PARTF16, 2, 1)
 
-// func thin1F16AVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin1F16AVX512(SB), NOSPLIT, $0-65
-	THIN(128, IN1S, STEP1, OUT1S, IN1R, STEP1R, OUT1R, FULLF16, PARTF16, 2, 1)
+// func thin1F16AVX512(args *thinArgs)
+TEXT ·thin1F16AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 128, IN1S, STEP1, OUT1S, IN1R, STEP1R, OUT1R, FULLF16, PARTF16, 2, 1)
 
-// func thin1F16HalvesAVX512(k int, a *float32, aRow int, b *fp16.Float16, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin1F16HalvesAVX512(SB), NOSPLIT, $0-65
-	THIN(128, IN1Y, STEP1Y, OUT1Y, IN1R, STEP1R, OUT1R, FULLF16, PARTF16, 2, 1)
+// func thin1F16HalvesAVX512(args *thinArgs)
+TEXT ·thin1F16HalvesAVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b16, 128, IN1Y, STEP1Y, OUT1Y, IN1R, STEP1R, OUT1R, FULLF16, PARTF16, 2, 1)
 
-// func thin8F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin8F32AVX512(SB), NOSPLIT, $0-65
-	THIN(32, IN8S, STEP8, OUT8S, IN8R, STEP8R, OUT8R, FULLF32, PARTF32, 4, 2)
+// func thin8F32AVX512(args *thinArgs)
+TEXT ·thin8F32AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b32, 32, IN8S, STEP8, OUT8S, IN8R, STEP8R, OUT8R, FULLF32, PARTF32, 4, 2)
 
-// func thin4F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin4F32AVX512(SB), NOSPLIT, $0-65
-	THIN(64, IN4S, STEP4, OUT4S, IN4R, STEP4R, OUT4R, FULLF32, PARTF32, 4, 2)
+// func thin4F32AVX512(args *thinArgs)
+TEXT ·thin4F32AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b32, 64, IN4S, STEP4, OUT4S, IN4R, STEP4R, OUT4R, FULLF32, PARTF32, 4, 2)
 
-// func thin2F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin2F32AVX512(SB), NOSPLIT, $0-65
-	THIN(64, IN2S, STEP2, OUT2S, IN2R, STEP2R, OUT2R, FULLF32, PARTF32, 4, 2)
+// func thin2F32AVX512(args *thinArgs)
+TEXT ·thin2F32AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b32, 64, IN2S, STEP2, OUT2S, IN2R, STEP2R, OUT2R, FULLF32, PARTF32, 4, 2)
 
-// func thin1F32AVX512(k int, a *float32, aRow int, b *float32, bRow int, c *float32, ldc, cols int, accumulate bool)
-TEXT ·thin1F32AVX512(SB), NOSPLIT, $0-65
-	THIN(128, IN1S, STEP1, OUT1S, IN1R, STEP1R, OUT1R, FULLF32, PARTF32, 4, 2)
+// func thin1F32AVX512(args *thinArgs)
+TEXT ·thin1F32AVX512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), ARGS
+	THIN(thinArgs_b32, 128, IN1S, STEP1, OUT1S, IN1R, STEP1R, OUT1R, FULLF32, PARTF32, 4, 2)

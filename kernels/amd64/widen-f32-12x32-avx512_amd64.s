@@ -1,11 +1,13 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// func widen12x32F32AVX512(k int, a *float32, aRow, aCol int, b *float32, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+// func widen12x32F32AVX512(args *widenArgs)
 //
-// The kernel f32-12x32-avx512 for a B that is read where it is, and left behind
-// packed: what widen-f16-12x32-avx512_amd64.s is for fp16, without conversions.
+// micro.Kernel.Widen of f32-12x32-avx512: widen-f16-12x32-avx512_amd64.s without the
+// conversions. Budget of one step of twelve rows: that of f32-12x32-avx512_amd64.s,
+// two stores and two prefetches.
 
 #define LOADB \
 	VMOVUPS    (B), Z24;       \
@@ -15,7 +17,7 @@
 	VMOVUPS    Z24, (PANEL);   \
 	VMOVUPS    Z25, 64(PANEL); \
 	ADDQ       $128, PANEL
-#define START MOVQ panels+48(FP), PANEL
+#define START MOVQ call_B+operand_F32(AX), PANEL
 #define AHEAD IMUL3Q $24, BROW, DX
 #define NEXTPANEL(to)
 #define END(EACH, bias, plain, ended) TOC(EACH)
@@ -23,5 +25,9 @@
 #define FINISHED
 #define SIZELOG 2
 
-TEXT ·widen12x32F32AVX512(SB), NOSPLIT, $16-89
+TEXT ·widen12x32F32AVX512(SB), NOSPLIT, $gemmFrame__size-8
+	MOVQ args+0(FP), AX
+	MOVQ widenArgs_b32(AX), DI
+	MOVQ widenArgs_bRow(AX), CX
+	MOVQ widenArgs_call(AX), AX
 #include "12x32-avx512_amd64.h"

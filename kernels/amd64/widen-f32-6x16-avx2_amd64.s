@@ -1,11 +1,13 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
-// func widen6x16F32AVX2(k int, a *float32, aRow, aCol int, b *float32, bRow int, panels *float32, c *float32, ldc, rows, cols int, accumulate bool)
+// func widen6x16F32AVX2(args *widenArgs)
 //
-// The kernel f32-6x16-avx2 for a B that is read where it is, and left behind
-// packed: what widen-f16-6x16-avx2_amd64.s is for fp16, without conversions.
+// micro.Kernel.Widen of f32-6x16-avx2: widen-f16-6x16-avx2_amd64.s without the
+// conversions. Budget of one step of six rows: that of f32-6x16-avx2_amd64.s and two
+// stores.
 
 #define LOADB(lo, hi, at) \
 	VMOVUPS lo, Y12;            \
@@ -13,10 +15,14 @@
 	VMOVUPS Y12, at(PANEL);     \
 	VMOVUPS Y13, (at+32)(PANEL)
 #define LOADED(rows) ADDQ $(64*rows), PANEL
-#define START MOVQ panels+48(FP), PANEL
+#define START MOVQ call_B+operand_F32(AX), PANEL
 #define NEXTPANEL(to)
 #define HALF 32
 #define SIZELOG 2
 
-TEXT ·widen6x16F32AVX2(SB), NOSPLIT, $8-89
+TEXT ·widen6x16F32AVX2(SB), NOSPLIT, $gemmFrame__size-8
+	MOVQ args+0(FP), AX
+	MOVQ widenArgs_b32(AX), DI
+	MOVQ widenArgs_bRow(AX), CX
+	MOVQ widenArgs_call(AX), AX
 #include "6x16-avx2_amd64.h"

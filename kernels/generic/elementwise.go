@@ -8,9 +8,8 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Elementwise is this tier's work around the products: the loops of package
-// micro. The conversions of products, as in float32(x*y) + z, keep the compiler
-// from fusing them.
+// Elementwise has the loops of micro.Elementwise. Conversions of products, as in
+// float32(x*y) + z, keep the compiler from fusing.
 var Elementwise = []micro.Elementwise{{
 	Tier: Tier, Supported: true,
 	Store: store, Finite: finite, RectifyF16: rectifyF16, RectifyF32: rectifyF32,
@@ -118,7 +117,7 @@ func adam(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
 		}
 		m[i] = float32(p.Beta1*m[i]) + float32(p.Rest1*g)
 		v[i] = float32(p.Beta2*v[i]) + float32(float32(p.Rest2*g)*g)
-		// The root of a float32 is correctly rounded by way of float64.
+		// A square root in float64, rounded to float32, is correctly rounded.
 		d := float32(math.Sqrt(float64(v[i])))/p.Correction + p.Epsilon
 		w[i] = x - float32(p.Rate*float32(m[i]/d))
 	}

@@ -1,6 +1,6 @@
-// Package generic has the kernels in pure Go. They run everywhere, say what
-// the assembly must compute, and are what a machine without a tier of its own
-// falls back to. They are written to be read first and fast second.
+// Package generic has the kernels in pure Go. They run on every machine, define what
+// assembly computes, and serve machines without a tier of assembly. They are written to
+// be read first and to be fast second.
 package generic
 
 import (
@@ -18,15 +18,15 @@ var Kernels = []micro.Kernel{
 	{Name: "f32-2x4-generic", Tier: Tier, Operands: tensor.F32, Panels: tensor.F32, MR: mr, NR: nr, Supported: true, Func: gemmF32, Widen: widen(gemmF32), Thin: thin, Pack: pack},
 }
 
-// PeakLoops measure what scalar Go code can reach.
+// PeakLoops measure the peak of scalar Go code.
 var PeakLoops = []micro.PeakLoop{
 	{Tier: Tier, Supported: true, FLOPs: 2 * 8, Func: peak},
 }
 
 const mr, nr = 2, 4
 
-// gemmF16 takes whole panels two rows at a time: eight accumulators, four
-// values of B and two of A then fit the sixteen registers of amd64.
+// gemmF16 takes whole panels two rows at a time, so that eight accumulators, four
+// values of B and two of A fit the sixteen registers of amd64.
 func gemmF16(x micro.Call) {
 	mulAdd := func(x, y, z float32) float32 { return float32(x*y) + z }
 	for i := 0; i < x.Rows; i += mr {
@@ -46,7 +46,8 @@ func gemmF16(x micro.Call) {
 			for p := range x.K {
 				y, z := a[i*x.ARow+p*x.ACol], a[(i+1)*x.ARow+p*x.ACol]
 				b := panel[p*x.BRow : p*x.BRow+nr]
-				// The products are exact; the conversions only say so.
+				// The products are exact. The conversions keep the compiler from
+				// fusing, which would not change the result.
 				s00 += float32(y * b[0])
 				s01 += float32(y * b[1])
 				s02 += float32(y * b[2])
@@ -62,7 +63,7 @@ func gemmF16(x micro.Call) {
 	}
 }
 
-// gemmF32's time is all in the emulated fma.
+// gemmF32 spends its time in the emulated FMA, so it has no tiles.
 func gemmF32(x micro.Call) {
 	for i := 0; i < x.Rows; i += mr {
 		for j := 0; j < x.Cols; j += nr {
@@ -71,8 +72,7 @@ func gemmF32(x micro.Call) {
 	}
 }
 
-// edge is the definition in package micro, word for word, for a tile that may
-// be smaller than others.
+// edge is the loop in package micro's documentation for one tile, whole or not.
 func edge(x *micro.Call, i0, j0 int, fma func(x, y, z float32) float32) {
 	for i := i0; i < min(i0+mr, x.Rows); i++ {
 		for j := j0; j < min(j0+nr, x.Cols); j++ {
@@ -88,7 +88,7 @@ func edge(x *micro.Call, i0, j0 int, fma func(x, y, z float32) float32) {
 	}
 }
 
-// widen makes the Widen of a kernel: it packs.
+// widen returns a kernel's Widen, which packs first.
 func widen(gemm func(micro.Call)) func(micro.Call, tensor.Matrix) {
 	return func(x micro.Call, b tensor.Matrix) {
 		x.BRow, x.BPanel = nr, x.K*nr
@@ -99,8 +99,8 @@ func widen(gemm func(micro.Call)) func(micro.Call, tensor.Matrix) {
 	}
 }
 
-// thin goes along the rows of B, adding to the whole row of C: B is read in
-// order, and the chain of each element is the same.
+// thin adds each row of B to a whole row of C. So it reads B in order, and the chain of
+// each element stays the same.
 func thin(x micro.Call, b tensor.Matrix) {
 	for i := range x.Rows {
 		row := x.C[i*x.LDC : i*x.LDC+x.Cols]
@@ -130,7 +130,7 @@ func pack(to micro.Operand, stride int, m tensor.Matrix) {
 		}
 		return
 	}
-	for j := range m.Cols { // the columns are what is contiguous
+	for j := range m.Cols { // columns are contiguous in memory
 		at := j * m.Stride
 		if m.F16 != nil {
 			for i, h := range m.F16[at : at+m.Rows] {
@@ -144,8 +144,8 @@ func pack(to micro.Operand, stride int, m tensor.Matrix) {
 	}
 }
 
-// peak runs eight independent chains. The check at its end keeps the compiler
-// from seeing that nobody wants the sums.
+// peak runs eight independent chains. The check at its end keeps the compiler from
+// removing them.
 func peak(turns int) {
 	const x, y = float32(0.999), float32(0.001)
 	var s0, s1, s2, s3, s4, s5, s6, s7 float32
@@ -159,7 +159,7 @@ func peak(turns int) {
 		s6 = s6*x + y
 		s7 = s7*x + y
 	}
-	if s0+s1+s2+s3+s4+s5+s6+s7 < 0 { // never: all of them tend to 1
+	if s0+s1+s2+s3+s4+s5+s6+s7 < 0 { // never, as all of them tend to 1
 		panic("generic: the sums have left their range")
 	}
 }

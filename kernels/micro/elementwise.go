@@ -5,24 +5,23 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Elementwise is what a tier has for the work around the products. Each field
-// is documented by the loop that it must agree with, bit for bit:
+// Elementwise has a tier's functions for the work around the products. A loop defines
+// each of them, and every tier agrees with it bit for bit:
 //
-//   - Every operation is rounded on its own, in the order written; none is
-//     fused. Roundings to fp16 are to nearest even. Subnormals are kept. A NaN
-//     may be any NaN.
-//   - Slices that run together have the same length, which may be any, 0
-//     included, and need no alignment. What is written may be the very slice
-//     that is read beside it, and overlaps nothing else.
+//   - Each operation is rounded, in the order written; none are fused. Rounding to
+//     fp16 is to nearest even. Subnormals are kept. A NaN may be any NaN.
+//   - Slices with a common index have the same length, which may be 0, and need no
+//     alignment. An output may be the same slice as an input, and overlaps nothing
+//     else.
 //   - Nothing outside the slices is read or written.
-//   - As Go cannot preempt assembly, a call is given no more than [MostElements].
+//   - As Go cannot preempt assembly, callers pass no more than [MostElements].
 type Elementwise struct {
 	Tier      string // the instruction set, as in [Kernel.Tier]
 	Supported bool   // whether this machine can run it
 
-	// Store ends a block of a product: dst is what the epilogue makes of the
-	// sums in src, and the result is whether all that was stored is finite.
-	// For every element (i, j) of dst, which is not transposed,
+	// Store ends a block of a product: it applies an epilogue to the sums in src, stores
+	// the values in dst, and reports whether all of them are finite as stored. For every
+	// element (i, j) of dst, which is not transposed,
 	//
 	//	x := src[i*stride+j]
 	//	x = x * e.Scale
@@ -34,15 +33,15 @@ type Elementwise struct {
 	// dst may be src itself, with the same stride.
 	Store func(dst tensor.Matrix, src []float32, stride int, e Epilogue) (finite bool)
 
-	// Finite returns whether x[i]·factor is finite for all i.
+	// Finite reports whether x[i]·factor is finite for all i.
 	Finite func(x []float32, factor float32) bool
 
-	// RectifyF16 and RectifyF32 are the rectifier and, with the output as the
-	// mask, its gradient:
+	// RectifyF16 and RectifyF32 compute a rectifier, with its input as src and mask, or
+	// its gradient, with its output as mask:
 	//
 	//	if mask[i] <= 0 { dst[i] = +0 } else { dst[i] = src[i] }
 	//
-	// so a NaN in the mask keeps the element, as a positive value does.
+	// A NaN in the mask keeps the element, as a positive value does.
 	RectifyF16 func(dst, src, mask []fp16.Float16)
 	RectifyF32 func(dst, src, mask []float32)
 
@@ -52,7 +51,7 @@ type Elementwise struct {
 	//	for i := range m.Rows { for j := range m.Cols { sums[j] = sums[j] + m(i, j) } }
 	AddRows func(sums []float32, m tensor.Matrix)
 
-	// SGD is a step of gradient descent with momentum. half may be nil.
+	// SGD takes a step of gradient descent with momentum. half may be nil.
 	//
 	//	g := grad[i] * p.Unscale
 	//	if p.Decay != 0 { g = g + p.Decay*w[i] }
@@ -63,7 +62,7 @@ type Elementwise struct {
 	//	half[i] = w[i]
 	SGD func(w, v, grad []float32, half []fp16.Float16, p SGD)
 
-	// Adam is a step of Adam or AdamW. half may be nil.
+	// Adam takes a step of Adam or AdamW. half may be nil.
 	//
 	//	g, x := grad[i] * p.Unscale, w[i]
 	//	if p.Decoupled { x = x * p.Keep } else if p.Decay != 0 { g = g + p.Decay*x }
@@ -74,20 +73,19 @@ type Elementwise struct {
 	//	half[i] = w[i]
 	Adam func(w, m, v, grad []float32, half []fp16.Float16, p Adam)
 
-	// Lookup replaces bytes by what a table has for them, which is how images
-	// are standardised:
+	// Lookup replaces bytes by their values in a table, as standardising images does:
 	//
 	//	dst[i] = table[src[i]]
 	Lookup func(dst []fp16.Float16, table *[256]fp16.Float16, src []byte)
 }
 
-// MostElements is the most elements that one call of an elementwise kernel is
-// given, so that it takes some tens of microseconds at most.
+// MostElements is the most elements of one call of an elementwise function, which takes
+// some tens of microseconds at most.
 const MostElements = 1 << 15
 
-// Epilogue says what becomes of the sums of a product, see [Elementwise].
+// Epilogue has the last operations on the sums of a product, see [Elementwise].
 type Epilogue struct {
-	Scale float32   // 1 leaves the sums as they are
+	Scale float32   // 1 for none
 	Bias  []float32 // one value a column, or nil
 	ReLU  bool
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// The smallest kernel there can be: a tile of one element.
+// The smallest kernel: a tile of one element.
 func Example() {
 	dot := micro.Kernel{
 		Name: "f16f32acc-1x1-example", Tier: "example", Operands: tensor.F16, Panels: tensor.F32, MR: 1, NR: 1, Supported: true,

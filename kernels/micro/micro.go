@@ -1,15 +1,14 @@
-// Package micro says what a GEMM kernel is. It holds a type and a contract, no
-// code that runs: the tiers (generic, amd64, …) implement it, kernels drives
-// it, kerneltest checks it.
+// Package micro defines what a GEMM kernel is, by types and a contract. The tiers
+// (generic, amd64, …) implement the contract, package kernels calls them, and kerneltest
+// checks them.
 //
 // # What a kernel does
 //
-// A kernel multiplies some rows of A by panels of B into as many rows of C. It
-// takes MR rows at a time, which stay in the L1 cache while it goes along the
-// panels, and stays with each panel for all of k: a tile of C in registers. The
-// driver has brought both operands to the type of [Kernel.Panels], mostly float32,
-// so that the kernel never sees a conversion or a transposition, and packed B,
-// unless it lies well as it is:
+// A kernel multiplies some rows of A by panels of B. It takes MR rows at a time, which
+// stay in the L1 cache while it goes from panel to panel. For each panel it goes
+// through all of k, with a tile of C in registers. The driver has converted both
+// operands to the type of [Kernel.Panels], mostly float32, and packed B, unless B is
+// fast to read as it is. The kernel neither converts nor transposes:
 //
 //	                         ◄── NR ──►   ◄── NR ──►
 //	                       ┌────────────┬────────────┬──
@@ -24,10 +23,9 @@
 //	 ▼   └─────────────┘   └────────────┴────────────┴──
 //	                        ◄─────── cols ────────────
 //
-// A is read through two strides, one of which is 1: it lies row after row
-// (ACol = 1), which is how a matrix that is not transposed arrives, or column
-// after column (ARow = 1), which is how a transposed one does. Neither has to
-// be turned.
+// A has two strides, and one of them is 1. ACol is 1 if A is stored row after row, ARow
+// if it is stored column after column, as a transposed matrix is. The kernel reads
+// either order.
 //
 // In Go, and this loop is the definition:
 //
@@ -44,31 +42,30 @@
 //		}
 //	}
 //
-// # What it must keep
+// # Rules
 //
 //   - One chain. Every element of C is one accumulation over p in ascending
-//     order. No second accumulator, no reassociation, no horizontal sum. This
-//     is what makes all tiers agree bit for bit.
+//     order, without a second accumulator, reassociation or a horizontal sum. So
+//     all tiers agree bit for bit.
 //   - Rounding. For kernels with [tensor.F32] operands fma rounds once. For
 //     those with [tensor.F16] operands the panels hold fp16 values, widened or
 //     not, whose products are exact in float32, so a multiplication followed by
 //     an addition gives the same bits and either may be used.
-//   - Specials. Subnormals are neither flushed on input nor on output.
+//   - Specials. Subnormals are flushed neither on input nor on output.
 //     Infinities follow IEEE 754. A NaN result may be any NaN.
-//   - Bounds. It reads the elements of A that the loop names, NR values of
-//     each row of each panel, those of the last beyond Cols included, and, where
-//     Accumulate is set, the elements of C that the loop names; it writes these
-//     and nothing else, not even between the rows.
+//   - Bounds. A kernel reads the elements of A that the loop names and NR values of
+//     each row of each panel, even beyond Cols in the last panel. It writes the
+//     elements of C that the loop names, and reads them if Accumulate is set. It
+//     touches nothing else, not even between the rows.
 //   - K ≥ 0; K = 0 stores zeros or leaves C as it is. Rows and Cols ≥ 1,
-//     LDC ≥ Cols, BRow ≥ NR, ARow and ACol ≥ 1. No alignment is promised beyond
-//     that of the elements. C overlaps neither A nor B.
+//     LDC ≥ Cols, BRow ≥ NR, ARow and ACol ≥ 1. Only the elements are aligned.
+//     C overlaps neither A nor B.
 //   - Time. Go cannot preempt assembly. The driver keeps K, Rows and Cols small
 //     enough that a call takes some tens of microseconds.
 //
 // # Packing
 //
-// The same package that has a kernel has the code that brings operands into
-// shape for it, see [Kernel.Pack].
+// A kernel comes with the code that packs operands for it, see [Kernel.Pack].
 package micro
 
 import (
@@ -76,76 +73,74 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Operand holds elements of A or B in the field of the type of the kernel's Panels.
-// The other one is not looked at.
+// Operand holds elements of A or B, in the field for the type of the kernel's Panels.
+// The other field is not used.
 type Operand struct {
 	F32 []float32
 	F16 []fp16.Float16
 }
 
-// From returns the elements from the nth on, none if there are no more.
+// From returns the elements from the nth on, or none if there are not so many.
 func (o Operand) From(n int) Operand {
 	return Operand{F32: o.F32[min(n, len(o.F32)):], F16: o.F16[min(n, len(o.F16)):]}
 }
 
-// Call is what a kernel is asked to do, as the package documentation defines it.
+// Call has the arguments of a kernel, which the package documentation defines.
 type Call struct {
 	K          int
 	A          Operand
-	ARow, ACol int // elements from a row of A to the next, and from a column
+	ARow, ACol int // elements from a row of A to the next, and from a column to the next
 	B          Operand
 	BRow       int // elements from a row of a panel of B to the next
-	BPanel     int // and from a panel to the next
+	BPanel     int // elements from a panel of B to the next
 	C          []float32
 	LDC        int // elements from a row of C to the next
 	Rows, Cols int // of C
 	Accumulate bool
 }
 
-// Kernel is a GEMM kernel: a value that says what it is, where it runs and how
-// to call it.
+// Kernel describes a GEMM kernel: what it is, where it runs and how to call it.
 type Kernel struct {
-	// Name says everything, the same in the file, symbol, subtest and
-	// benchmark names: operands and accumulator, tile, tier. For example
-	// "f16f32acc-6x16-avx2" and "f32-6x16-avx2".
+	// Name is made of the operands and the accumulator, the tile and the tier, such as
+	// "f16f32acc-6x16-avx2" and "f32-6x16-avx2". Files, subtests and benchmarks use it.
 	Name string
 
-	// Tier is the instruction set, the name that HALFGRAD_KERNEL takes.
+	// Tier is the instruction set, by the name that HALFGRAD_KERNEL takes.
 	Tier string
 
 	// Operands is the type of the matrices. A kernel for F16 may rely on exact
 	// products; one for F32 may not.
 	Operands tensor.DType
 
-	// Panels is the type that Func gets their elements in, and that they are packed
-	// in: F32, or that of the operands where the kernel multiplies them as they are.
+	// Panels is the type of the packed operands, which Func takes: F32, or the type of
+	// the operands if the kernel multiplies them unconverted.
 	Panels tensor.DType
 
 	// MR and NR are the rows and columns of a tile. NR is also the width of a
 	// panel of B.
 	MR, NR int
 
-	// Supported says whether this machine can run it.
+	// Supported reports whether this machine can run it.
 	Supported bool
 
 	// Func is the kernel itself, as the package documentation defines it.
 	Func func(Call)
 
-	// Widen is Func for a B that has not been packed yet: a matrix of K rows, whole
-	// panels of columns, and the operands' type, which is not transposed. It is read
-	// where it is, widened on the way, and left packed in Call.B, whose BRow is NR
-	// and BPanel K·NR, for the rows that follow. That costs less than packing.
+	// Widen is Func for a matrix b that has not been packed: K×Cols, of the operands'
+	// type, not transposed, with Cols a multiple of NR. Besides the product, it packs b
+	// into c.B, with a BRow of NR and a BPanel of K·NR, for the rows that follow. That
+	// costs less than packing first.
 	Widen func(c Call, b tensor.Matrix)
 
-	// Finish is Func for whole panels and the end of a product: the sums do not go
-	// to Call.C, which is only read, where Accumulate is set, but to dst, of fp16,
-	// not transposed and as large, as [Elementwise.Store] makes it of them. It is nil
-	// in tiers that have no such kernel.
+	// Finish is Func for the end of a product with Cols a multiple of NR: it does to the
+	// sums what [Elementwise.Store] does, and stores them in dst, a Rows×Cols matrix of
+	// fp16, not transposed. C is read if Accumulate is set, and not written. Finish is
+	// nil in tiers without such a kernel.
 	Finish func(c Call, dst tensor.Matrix, e Epilogue) (finite bool)
 
-	// TurnCost is how many columns of C may take as long to compute as it takes to
-	// pack so much of an A for panels, turning it; 0 if that never pays, and where the
-	// panels are not of F32.
+	// TurnCost is the cost of transposing A into panels, in columns of C: computing so
+	// many columns takes as long. It is 0 if transposing never pays, and if the panels
+	// are not F32.
 	TurnCost int
 
 	// Thin multiplies a few rows of A by a matrix b of K rows and Cols columns, of
@@ -167,19 +162,19 @@ type Kernel struct {
 	//	}
 	Thin func(c Call, b tensor.Matrix)
 
-	// Pack copies a matrix, which may be transposed, to the panels' type. Where that
-	// is F32 the matrix may be of either type, and is widened exactly; else it is of
-	// the same.
+	// Pack copies a matrix, which may be transposed, and converts it to the panels'
+	// type. For panels of F32 the matrix may be of either type, else it is of the
+	// panels' type.
 	//
 	//	dst[i*stride+j] = m(i, j)   for i < m.Rows, j < m.Cols ≤ stride
 	//
-	// Nothing else of dst is written. As Go cannot preempt it, the driver has
-	// it pack no more than some 100 kB at a time.
+	// Nothing else of dst is written. As Go cannot preempt it, the driver packs no
+	// more than some 100 kB at a time.
 	Pack func(dst Operand, stride int, m tensor.Matrix)
 }
 
-// PeakLoop is a loop of independent fused multiply-adds on registers alone. It
-// measures the ceiling that every kernel of its tier works under.
+// PeakLoop is a loop of independent fused multiply-adds on registers. It measures the
+// peak that limits every kernel of its tier.
 type PeakLoop struct {
 	Tier      string
 	Supported bool
