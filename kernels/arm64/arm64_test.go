@@ -11,6 +11,8 @@ func TestConformance(t *testing.T) { kerneltest.Run(t, arm64.Kernels) }
 
 func TestElementwise(t *testing.T) { kerneltest.RunElementwise(t, arm64.Elementwise) }
 
+func TestAssembly(t *testing.T) { kerneltest.RunAssembly(t) }
+
 func TestPeakLoops(t *testing.T) {
 	for _, loop := range arm64.PeakLoops {
 		if loop.Supported {
