@@ -211,3 +211,16 @@ func TestEmptyValues(t *testing.T) {
 		checkUsageError(t, command(t, args...), args[len(args)-2])
 	}
 }
+
+// A report does not replace a device, and a file without an end is not read for ever.
+func TestDevices(t *testing.T) {
+	for _, path := range []string{"/dev/full", "/dev/zero"} {
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("this system has no %s", path)
+		}
+	}
+	checkUsageError(t, command(t, "bench", "--quick", "--out", "/dev/full"), "--out /dev/full is a device")
+	for _, args := range [][]string{{"plot", "/dev/zero", "--out", filepath.Join(t.TempDir(), "x.png")}, {"eval", "--checkpoint", "/dev/zero"}, {"train", "--config", "/dev/zero"}} {
+		checkUsageError(t, command(t, args...), "/dev/zero")
+	}
+}

@@ -116,8 +116,8 @@ func (c *benchSuiteCmd) out() (string, error) {
 			out = fmt.Sprintf("%s-%d.json", name, i)
 		}
 	}
-	if info, err := os.Stat(out); err == nil && info.IsDir() {
-		return "", usagef("--out %s: it is a folder: want a file", out)
+	if err := checkFiles([]namedPath{{"--out", out}}); err != nil {
+		return "", err
 	}
 	if err := checkFolder(filepath.Dir(out)); err != nil {
 		return "", usagef("--out %s: %w", out, err)

@@ -62,15 +62,22 @@ type start struct {
 // done is the last line of a run.
 type done struct{ Epochs, Steps int64 }
 
+// maxRunBytes is the size of the file of a run with an event for each of a million
+// steps. Devices such as /dev/zero have no end.
+const maxRunBytes = 256 << 20
+
 // ReadRun reads a metrics file, the JSON lines that halfgrad train --metrics
 // writes. Events and fields that it does not know are ignored, and so is a last line
 // that was cut short, as that of a run that was killed may be. What a run did
 // after the checkpoint from which it was continued later was lost, and is left
 // out. The error for anything else names the file as name does, and the line.
 func ReadRun(name string, r io.Reader) (*Run, error) {
-	content, err := io.ReadAll(r)
+	content, err := io.ReadAll(io.LimitReader(r, maxRunBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(content) > maxRunBytes {
+		return nil, fmt.Errorf("%s: more than %d MiB: want a file that halfgrad train --metrics wrote", name, maxRunBytes>>20)
 	}
 	run := &Run{Name: name}
 	var planned int64 // epochs
