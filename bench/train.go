@@ -221,7 +221,7 @@ func NewTrainee(e *kernels.Engine, cfg TrainConfig, profile *nn.Profile) (*Train
 	images := images(cfg.Images, cfg.Batch, features, min(classes, 256))
 	loader, err := data.NewLoader(images, data.LoaderConfig{
 		BatchSize: cfg.Batch, DType: cfg.Precision, Shuffle: true,
-		Engine: e, Ahead: e.Threads() > 1 && cfg.Batch*features >= data.AheadFrom,
+		Ahead: e.Threads() > 1 && cfg.Batch*features >= data.AheadFrom,
 	})
 	if err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/halfgrad/halfgrad/fp16"
-	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -18,9 +17,6 @@ type LoaderConfig struct {
 	DType     tensor.DType // the type of Batch.X
 	Shuffle   bool         // a new order for each epoch, instead of that of the data set; and new variants of the samples of [Random]
 	Seed      uint64       // of the shuffling
-
-	// Engine, where not nil, translates the samples of [Bytes] to fp16.
-	Engine *kernels.Engine
 
 	// Ahead has a goroutine prepare the next batch of the epoch while the caller works on
 	// the present one. That pays where a processor is free and a batch has [AheadFrom]
@@ -164,7 +160,7 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 		d.random = r
 	}
 	finite := false
-	if b, ok := ds.(Bytes); ok && cfg.Engine != nil && cfg.DType == tensor.F16 {
+	if b, ok := ds.(Bytes); ok && cfg.DType == tensor.F16 {
 		d.bytes = b
 		fp16.Narrow(d.table[:], b.Values()[:])
 		finite = !slices.ContainsFunc(d.table[:], func(h fp16.Float16) bool { return !fp16.IsFinite(h) })
@@ -330,16 +326,46 @@ func (d *dealer) deal(r request) (*Batch, error) {
 		b.Labels[i] = label
 	}
 	if d.bytes != nil {
-		d.cfg.Engine.Lookup(b.X.F16(), &d.table, r.slot.raw[:len(b.Labels)]...)
+		d.translate(b.X.F16(), r.slot.raw[:len(b.Labels)])
 	}
 	return b, nil
+}
+
+// translate replaces the bytes of samples by their values.
+func (d *dealer) translate(x []fp16.Float16, samples [][]byte) {
+	touch(samples)
+	for _, sample := range samples {
+		fp16.Lookup(x[:len(sample)], &d.table, sample)
+		x = x[len(sample):]
+	}
+}
+
+// touch reads a byte of each cache line of samples that lie anywhere in memory. No read
+// waits for another, so the memory delivers several at once, which it would not if each
+// sample were translated before the next is read: 128 images of MNIST's size, out of
+// 47 MB, take 33 µs instead of 65 on a Zen 4 (`halfgrad bench train --threads 1
+// --profile`, the phase "data"). The result is of no use.
+//
+//go:noinline
+func touch(samples [][]byte) (all byte) {
+	const line = 64
+	for _, sample := range samples {
+		for at := 0; at < len(sample); at += line {
+			all |= sample[at]
+		}
+	}
+	return all
 }
 
 // sample puts a sample of the data set into row i of the batch, or notes its bytes for
 // the translation of the whole batch, and returns its label.
 func (d *dealer) sample(r request, b *Batch, i, index int) (label int, err error) {
 	if d.bytes != nil && d.random == nil {
-		r.slot.raw[i], label, err = d.bytes.Raw(index)
+		raw, label, err := d.bytes.Raw(index)
+		if features := d.ds.Features(); err == nil && len(raw) != features {
+			err = fmt.Errorf("there are %d bytes: want %d, one a feature", len(raw), features)
+		}
+		r.slot.raw[i] = raw
 		return label, err
 	}
 	features := d.ds.Features()

@@ -14,7 +14,6 @@ import (
 
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/fp16"
-	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -249,6 +248,26 @@ func TestLoaderRefusesALabelOutOfRange(t *testing.T) {
 	}
 }
 
+// short has a sample of too few bytes.
+type short struct{ faultyBytes }
+
+func (s short) Raw(i int) ([]byte, int, error) {
+	raw, label, err := s.faultyBytes.Raw(i)
+	if i == 3 {
+		raw = raw[:1]
+	}
+	return raw, label, err
+}
+
+func TestLoaderRefusesTooFewBytes(t *testing.T) {
+	l := newLoader(t, short{faultyBytes{faulty{counter(10), nil, nil}}}, data.LoaderConfig{BatchSize: 2, DType: tensor.F16})
+	l.Next()
+	_, ok := l.Next()
+	if want := "data: sample 3: there are 1 bytes: want 2, one a feature"; ok || l.Err() == nil || l.Err().Error() != want {
+		t.Errorf("a batch: %v, error %v, want %s", ok, l.Err(), want)
+	}
+}
+
 // A training step allocates nothing, and neither does what feeds it: a whole
 // epoch with its shuffle, its full batches and its short one.
 func TestLoaderAllocatesNothing(t *testing.T) {
@@ -271,7 +290,7 @@ func TestLoaderAllocatesNothing(t *testing.T) {
 	}
 }
 
-// An engine translates bytes to the same batches, allocating nothing.
+// Bytes are translated to the same batches as by Sample, allocating nothing.
 func TestLoaderOfBytes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	im := &data.Images{N: 100, H: 3, W: 5, Classes: 7, Pixels: make([]byte, 1500), Labels: make([]int32, 100)}
@@ -285,16 +304,13 @@ func TestLoaderOfBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := kernels.New(kernels.Config{Threads: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, ds := range []data.Dataset{im.Standardized(0.3, 0.2), train} {
 		if _, ok := ds.(data.Bytes); !ok {
 			t.Fatalf("%T are not bytes", ds)
 		}
-		plain := newLoader(t, ds, data.LoaderConfig{BatchSize: 32, DType: tensor.F16, Shuffle: true})
-		fast := newLoader(t, ds, data.LoaderConfig{BatchSize: 32, DType: tensor.F16, Shuffle: true, Engine: engine})
+		noBytes := struct{ data.Dataset }{ds}
+		plain := newLoader(t, noBytes, data.LoaderConfig{BatchSize: 32, DType: tensor.F16, Shuffle: true})
+		fast := newLoader(t, ds, data.LoaderConfig{BatchSize: 32, DType: tensor.F16, Shuffle: true})
 		for range plain.Batches() {
 			want, _ := plain.Next()
 			got, _ := fast.Next()
@@ -419,10 +435,6 @@ func (faultyBytes) Values() *[256]float32 { return new([256]float32) }
 // An error of the data set ends the epoch where it happens, whichever way the batches
 // are made, and another Seek goes on from there.
 func TestLoaderReportsErrors(t *testing.T) {
-	engine, err := kernels.New(kernels.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	broken := errors.New("the disk is on fire")
 	for _, ahead := range []bool{false, true} {
 		for _, shuffle := range []bool{false, true} { // with bytes, from Raw and from Draw
@@ -431,7 +443,7 @@ func TestLoaderReportsErrors(t *testing.T) {
 				var ds data.Dataset = f
 				cfg := data.LoaderConfig{BatchSize: 2, DType: tensor.F16, Shuffle: shuffle, Seed: 1, Ahead: ahead}
 				if bytes {
-					ds, cfg.Engine = faultyBytes{f}, engine
+					ds = faultyBytes{f}
 				}
 				l := newLoader(t, ds, cfg)
 				first := 0 // the batch that has sample 5

@@ -360,7 +360,7 @@ func trained(t *testing.T, precision tensor.DType, ds data.Dataset, widths ...in
 	if err != nil {
 		t.Fatal(err)
 	}
-	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: 128, DType: precision, Shuffle: true, Seed: 1, Engine: engine})
+	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: 128, DType: precision, Shuffle: true, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ const evalBatch = 500
 // error is ctx's, or the loader's if ds is empty or fails. Each function of observe gets
 // the prediction for each sample, in order.
 func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision tensor.DType, ds data.Dataset, observe ...func(Prediction)) (Metrics, error) {
-	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: evalBatch, DType: precision, Engine: nc.Engine})
+	loader, err := data.NewLoader(ds, data.LoaderConfig{BatchSize: evalBatch, DType: precision})
 	if err != nil {
 		return Metrics{}, fmt.Errorf("trainer: %w", err)
 	}

@@ -307,7 +307,7 @@ func (s *session) fitToData() error {
 	var err error
 	s.train, err = data.NewLoader(dealt, data.LoaderConfig{
 		BatchSize: s.Batch, DType: s.dtype(), Shuffle: true, Seed: s.Seed,
-		Engine: s.engine, Ahead: s.engine.Threads() > 1 && s.Batch*features >= data.AheadFrom,
+		Ahead: s.engine.Threads() > 1 && s.Batch*features >= data.AheadFrom,
 	})
 	return err
 }
