@@ -1,9 +1,9 @@
-// Package data turns files into batches that a network can train on: it reads
-// the IDX format, finds or fetches MNIST, standardises images, and deals any
-// data set out in seeded, resumable batches of fp16 or fp32.
+// Package data turns files into batches that a network can train on. It reads the IDX
+// format, finds or fetches MNIST, standardises images, and deals any data set out in
+// seeded, resumable batches of fp16 or fp32.
 //
-// It is not an input pipeline: nothing is decoded in the background, and a data set
-// lives in memory. A batch is made when it is asked for, or one batch ahead.
+// It is not an input pipeline: data sets live in memory, and nothing is decoded in the
+// background. A batch is made on request, or one batch ahead.
 //
 // # From MNIST to a batch
 //
@@ -22,22 +22,24 @@
 //		}
 //	}
 //
-// Data of your own needs no file format at all: implement the four methods of
-// [Dataset], and [Split], [Subset] and [Loader] take it from there.
+// Data of your own needs no file format: implement the four methods of [Dataset], and
+// [Split], [Subset] and [Loader] do the rest.
 //
 // # Same seed, same batches
 //
-// Every random choice is a Fisher–Yates shuffle by math/rand/v2's PCG, which is
-// the same on every architecture, 32-bit ones included. [Split] seeds it with
-// (seed, 0x73706c6974000000) and the [Loader] seeds it anew for every epoch
-// with (seed, 0x73687566666c6500 + epoch), where the constants spell "split"
-// and "shuffle". A shuffle draws one bounded number for each position from the
-// last down to the second. So the batches of an epoch depend on
-// the seed and on the number of the epoch, and on nothing that ran before: a
-// run that was stopped resumes in the middle of an epoch by [Loader.Seek]. Samples of
-// [Random] are drawn by the first number of a PCG seeded with (seed XOR
-// (0x6472617700000000 + epoch), sample), "draw".
+// Every random choice is a Fisher–Yates shuffle by math/rand/v2's PCG, which is the
+// same on every architecture, including 32-bit ones. The constants spell "split",
+// "shuffle" and "draw":
 //
-// Standardisation gives the same bits everywhere too: the statistics come from
-// exact integer sums, and no step has a product that a compiler could fuse.
+//   - [Split] seeds the PCG with (seed, 0x73706c6974000000).
+//   - A [Loader] seeds it for every epoch with (seed, 0x73687566666c6500 + epoch).
+//   - The variant of a sample of [Random] is the first number of a PCG seeded with
+//     (seed XOR (0x6472617700000000 + epoch), sample).
+//
+// A shuffle draws one bounded number for each position from the last down to the
+// second. The batches of an epoch depend only on the seed and the number of the epoch,
+// so [Loader.Seek] resumes a stopped run in the middle of an epoch.
+//
+// Standardisation gives the same bits everywhere too: the statistics come from exact
+// integer sums, and no step has a product that a compiler could fuse.
 package data

@@ -24,9 +24,9 @@ import (
 // [Source] does not.
 const EnvCache = "HALFGRAD_CACHE"
 
-// ErrUnavailable is matched by the error of [LoadMNIST] when the files are not
-// in the cache and no place that might have them could be reached. It says
-// nothing against the files: try again with a network, or with Source.Dir.
+// ErrUnavailable is matched by the error of [LoadMNIST] when the files are not in the
+// cache and no other place could be reached. Try again with a network connection, or
+// with Source.Dir.
 var ErrUnavailable = errors.New("data: MNIST is not available")
 
 // ChecksumError reports a file that is not the published one.
@@ -122,7 +122,7 @@ func (e *fetchError) Error() string {
 	for _, err := range e.failures {
 		b.WriteString("\n  " + strings.TrimPrefix(err.Error(), "data: "))
 	}
-	fmt.Fprintf(&b, "\nTo provide it by hand, put %s, %s, %s and %s into a folder and name that with --data DIR.",
+	fmt.Fprintf(&b, "\nTo provide it by hand, put %s, %s, %s and %s into a folder and name it with --data DIR.",
 		mnistFiles[0].name, mnistFiles[1].name, mnistFiles[2].name, mnistFiles[3].name)
 	return b.String()
 }
@@ -161,8 +161,8 @@ func (src Source) cacheFolder() (string, error) {
 	return filepath.Join(dir, "mnist"), nil
 }
 
-// fromCache takes what it can from the cache in dir and returns why it could
-// not take the rest.
+// fromCache takes the sound files from the cache in dir and returns what is wrong with
+// the others.
 func (src Source) fromCache(dir string, have *contents) (failures []error) {
 	var absent []string
 	for i, f := range mnistFiles {
@@ -187,8 +187,8 @@ func (src Source) fromCache(dir string, have *contents) (failures []error) {
 	return failures
 }
 
-// fromModule takes what is missing from the Go module, which the go command
-// downloads or already has in its own cache.
+// fromModule takes the missing files from the Go module, which the go command downloads
+// or has in its own cache.
 func (src Source) fromModule(ctx context.Context, dir string, have *contents) error {
 	place := "the Go module " + goModule
 	if src.Offline {
@@ -220,8 +220,8 @@ func (src Source) downloadModule(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// The go command works in a module of its own, lest it find another's go.mod
-	// further up and change something there.
+	// The go command gets a module of its own. Otherwise it could find another's go.mod
+	// in a parent folder and change it.
 	scratch, err := os.MkdirTemp("", "halfgrad-")
 	if err != nil {
 		return "", err
@@ -242,7 +242,7 @@ func (src Source) downloadModule(ctx context.Context) (string, error) {
 	cmd.WaitDelay = time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	// Even when it fails, the go command prints its JSON, and the reason is in there.
+	// The go command prints JSON even when it fails, with the reason in it.
 	stdout, runErr := cmd.Output()
 	if ctx.Err() != nil {
 		return "", fmt.Errorf("go mod download: %w", ctx.Err())
@@ -262,7 +262,7 @@ func (src Source) downloadModule(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("go mod download: its answer names no folder: %s", oneLine(string(stdout)))
 }
 
-// oneLine returns s in one line of bearable length.
+// oneLine returns s in one line of at most 300 characters.
 func oneLine(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if r := []rune(s); len(r) > 300 {
@@ -271,7 +271,7 @@ func oneLine(s string) string {
 	return s
 }
 
-// fromMirror takes what is missing from a mirror, up to the first failure.
+// fromMirror takes the missing files from a mirror, up to the first failure.
 func (src Source) fromMirror(ctx context.Context, mirror, dir string, have *contents) error {
 	for i, f := range mnistFiles {
 		if have[i] != nil {
@@ -320,7 +320,7 @@ func (src Source) download(ctx context.Context, mirror string, f mnistFile) ([]b
 		return fail(fmt.Errorf("HTTP status %s, expected 200 OK", resp.Status))
 	}
 
-	// Room for one byte too many, so that a longer file is found out.
+	// Room for one byte too many shows that a file is too long.
 	body := make([]byte, 0, f.size+1)
 	for len(body) < cap(body) {
 		n, err := resp.Body.Read(body[len(body):cap(body)])
@@ -345,8 +345,8 @@ func (src Source) download(ctx context.Context, mirror string, f mnistFile) ([]b
 	return body, nil
 }
 
-// readPublished reads the file at path if it is f. The error for any other
-// content names it as where.
+// readPublished reads the file at path if its content is that of f. The error for any
+// other content calls the file by the name where.
 func readPublished(path, where string, f mnistFile) ([]byte, error) {
 	file, err := openRegular(path)
 	if err != nil {
@@ -363,8 +363,8 @@ func readPublished(path, where string, f mnistFile) ([]byte, error) {
 	return b, nil
 }
 
-// verify returns a ChecksumError unless b is f. Of a file that is too long, b
-// holds just one byte too many.
+// verify returns a ChecksumError unless b is the content of f. b ends one byte after
+// the size of f if the file is longer.
 func verify(b []byte, where string, f mnistFile) error {
 	sum := sha256.Sum256(b)
 	got := hex.EncodeToString(sum[:])
@@ -378,9 +378,9 @@ func verify(b []byte, where string, f mnistFile) error {
 	return &ChecksumError{File: where, Found: found, Want: fmt.Sprintf("%d bytes with SHA-256 %s", f.size, f.sha256)}
 }
 
-// store puts a verified file into the cache in dir, unless dir is empty. The
-// file appears all at once; on Windows, which has no such thing, another
-// process might see part of it, and its checksum would tell.
+// store puts a verified file into the cache in dir, unless dir is empty. The file
+// appears all at once. On Windows another process might see a part of it, and reject
+// that by its checksum.
 func (src Source) store(dir string, f mnistFile, b []byte) {
 	if dir == "" {
 		return

