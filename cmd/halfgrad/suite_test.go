@@ -195,7 +195,7 @@ func TestBenchSuiteUsage(t *testing.T) {
 		{[]string{"bench", "--threads", "0"}, "--threads 0: want 1 to 1024"},
 		{[]string{"bench", "--threads", "2000"}, "--threads 2000: want 1 to 1024"},
 		{[]string{"bench", "--threads", "two"}, "two"},
-		{[]string{"bench", "--out", dir}, "it is a folder"},
+		{[]string{"bench", "--out", dir}, "is a folder"},
 		{[]string{"bench", "--out", filepath.Join(edited, "x.json")}, "not a directory"},
 		{[]string{"bench", "gem"}, "unexpected argument gem"},
 		{[]string{"bench", "export"}, "<report>"},
