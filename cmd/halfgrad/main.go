@@ -179,6 +179,14 @@ func fail(e *env, err error) int {
 	// One line, whatever the error: several reasons are put side by side.
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	if errors.Is(err, context.Canceled) {
+		var told *interruptedError
+		if e.terminal && errors.As(err, &told) && told.command != "" && strings.HasSuffix(text, told.command) {
+			// The command has a line of its own, of any length: broken into lines, it could
+			// not be pasted.
+			e.tell("halfgrad: " + strings.TrimSpace(strings.TrimSuffix(text, told.command)))
+			fmt.Fprintln(e.stderr, told.command)
+			return exitInterrupted
+		}
 		e.tell("halfgrad: " + text)
 		return exitInterrupted
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
 	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/figure"
+	"github.com/halfgrad/halfgrad/internal/files"
 )
 
 type plotCmd struct {
@@ -22,7 +24,7 @@ learning rate, speed, and whatever else their files tell. Several runs are drawn
 each other. The file of a run under way will do.`
 }
 
-func (c *plotCmd) Run(e *env) error {
+func (c *plotCmd) Run(ctx context.Context, e *env) error {
 	if err := figure.CheckPath(c.Out); err != nil {
 		return usagef("--out %w", err)
 	}
@@ -39,7 +41,10 @@ func (c *plotCmd) Run(e *env) error {
 	}
 	var runs []*figure.Run
 	for _, path := range c.Runs {
-		r, err := readRun(path)
+		r, err := readRun(ctx, path)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
 			return usageError{err}
 		}
@@ -56,13 +61,37 @@ func (c *plotCmd) Run(e *env) error {
 	return err
 }
 
-func readRun(path string) (*figure.Run, error) {
-	f, err := os.Open(path)
+// readRun reads a metrics file. A pipe of the shell's, as of <(zcat run.jsonl.gz), may
+// be read, too; a device is an error, because reading one may never end.
+func readRun(ctx context.Context, path string) (*figure.Run, error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return figure.ReadRun(path, f)
+	if mode := info.Mode(); !mode.IsRegular() && mode&fs.ModeNamedPipe == 0 {
+		return nil, &files.KindError{Path: path, Mode: mode}
+	}
+	type result struct {
+		run *figure.Run
+		err error
+	}
+	done := make(chan result, 1)
+	go func() { // opening and reading a pipe wait for its other end
+		f, err := os.Open(path)
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		defer f.Close()
+		run, err := figure.ReadRun(path, f)
+		done <- result{run, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-done:
+		return r.run, r.err
+	}
 }
 
 // saveFigure writes a figure to the path that a flag gave.

@@ -101,6 +101,7 @@ func TestPlotBadInput(t *testing.T) {
 		{[]string{good, "--out", out, "--x", "time"}, []string{"--x", `"epoch"`, `"step"`, `"time"`}},
 		{[]string{good + ".missing", "--out", out}, []string{"good.jsonl.missing"}},
 		{[]string{filepath.Dir(good), "--out", out}, []string{filepath.Dir(good)}},
+		{[]string{os.DevNull, "--out", out}, []string{os.DevNull + " is a device: want a file"}},
 		{[]string{good, bad, "--out", out}, []string{"bad.jsonl:2: want an event"}},
 		{[]string{none, "--out", out}, []string{"none.jsonl: no event", "--metrics"}},
 		{[]string{skip, "--out", out, "--x", "step"}, []string{"skip.jsonl", "epochs"}},

@@ -101,6 +101,10 @@ func (c *trainCmd) Run(ctx context.Context, e *env) (err error) {
 	if err := c.checkOutputs(); err != nil {
 		return err
 	}
+	pipe, err := openPipe(c.Metrics)
+	if err != nil {
+		return err
+	}
 	board, err := newBoard(c.Tensorboard, s.trainer.Progress())
 	if err != nil {
 		return usageError{fmt.Errorf("--tensorboard: %w", err)}
@@ -115,9 +119,11 @@ func (c *trainCmd) Run(ctx context.Context, e *env) (err error) {
 	if err := s.writeConfig(); err != nil {
 		return fmt.Errorf("--out: %w", err)
 	}
-	metrics, err := openMetrics(c.Metrics, c.Resume, s.trainer.Progress())
-	if err != nil {
-		return usageError{fmt.Errorf("--metrics: %w", err)}
+	metrics := &metricsFile{file: pipe}
+	if pipe == nil {
+		if metrics, err = openMetrics(c.Metrics, c.Resume, s.trainer.Progress()); err != nil {
+			return usageError{fmt.Errorf("--metrics: %w", err)}
+		}
 	}
 	s.metrics, s.board, s.bar = metrics, board, newBar(s)
 	if err = s.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -561,15 +567,16 @@ func (s *session) interrupted(cause error) error {
 	}
 	p := s.trainer.Progress()
 	s.metrics.add(doneEvent{Event: "interrupted", Epochs: p.Epoch, Steps: p.Steps, SkippedSteps: p.Skipped, WeightsSHA256: trainer.WeightsSHA256(s.model)})
-	return &interruptedError{cause: cause, text: fmt.Sprintf("interrupted after %d epochs and %d batches; saved %s, go on with: %s",
-		p.Epoch, p.Batch, filepath.Join(s.Out, checkpointName), s.resumeCommand(s.Out, s.Origin))}
+	text := fmt.Sprintf("interrupted after %d epochs and %d batches; saved %s, go on with:", p.Epoch, p.Batch, filepath.Join(s.Out, checkpointName))
+	return &interruptedError{cause: cause, text: text, command: s.resumeCommand(s.Out, s.Origin)}
 }
 
 // interruptedError tells where an interrupted run stands.
 type interruptedError struct {
-	cause error
-	text  string
+	cause   error
+	text    string
+	command string // with which to go on, or ""
 }
 
-func (e *interruptedError) Error() string { return e.text }
+func (e *interruptedError) Error() string { return strings.TrimSpace(e.text + " " + e.command) }
 func (e *interruptedError) Unwrap() error { return e.cause }
