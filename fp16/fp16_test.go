@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 )
 
 // widenByFormula reads the fields of h as IEEE 754-2019 §3.4 defines them, in
@@ -233,6 +234,25 @@ func TestLookup(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(10, func() { fp16.Lookup(dst, &table, src) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Slices of every length around the vector widths, next to pages that fault on any
+// access: nothing beyond them is read or written.
+func TestBounds(t *testing.T) {
+	const most = 200
+	for _, atEnd := range []bool{false, true} {
+		half, wide := kerneltest.Guarded[fp16.Float16](t, most, atEnd), kerneltest.Guarded[float32](t, most, atEnd)
+		bytes, table := kerneltest.Guarded[byte](t, most, atEnd), kerneltest.Guarded[fp16.Float16](t, 256, atEnd)
+		for n := range most + 1 {
+			h, w, b := half[:n], wide[:n], bytes[:n]
+			if atEnd {
+				h, w, b = half[most-n:], wide[most-n:], bytes[most-n:]
+			}
+			fp16.Widen(w, h)
+			fp16.Narrow(h, w)
+			fp16.Lookup(h, (*[256]fp16.Float16)(table), b)
+		}
 	}
 }
 

@@ -85,7 +85,6 @@ func BenchmarkElementwise(b *testing.B) {
 	f := func() []float32 { return make([]float32, n) }
 	h := func() []fp16.Float16 { return make([]fp16.Float16, n) }
 	w, m, v, grad, half, src := f(), f(), f(), f(), h(), h()
-	table, pixels := new([256]fp16.Float16), make([]byte, n)
 	mask := tensor.FromF16(src, n)
 	dst := tensor.FromF16(half, n)
 	for _, tier := range kernels.Supported() {
@@ -99,7 +98,6 @@ func BenchmarkElementwise(b *testing.B) {
 			{"finite", func() { e.Finite(grad, 1) }},
 			{"rectify", func() { e.Rectify(dst, mask, mask) }},
 			{"addrows", func() { e.AddRows(w[:256], tensor.MatrixF16(src, n/256, 256)) }},
-			{"lookup", func() { e.Lookup(half, table, pixels) }},
 		} {
 			b.Run(fmt.Sprintf("op=%s/n=%d/kernel=%s", op.name, n, tier), func(b *testing.B) {
 				for b.Loop() {

@@ -124,52 +124,6 @@ func (e *Engine) Adam(w, m, v, grad []float32, half []fp16.Float16, a Adam) {
 	e.done(p)
 }
 
-// Lookup sets dst to what table has for the bytes of some rows, one row after the
-// other, which is how images are standardised:
-//
-//	for _, row := range rows { for _, b := range row { dst[i] = table[b]; i++ } }
-//
-// The caller does it alone: it is what there is to do beside a product. It panics
-// unless the rows are of one length, and dst as long as all together.
-func (e *Engine) Lookup(dst []fp16.Float16, table *[256]fp16.Float16, rows ...[]byte) {
-	width := len(dst) / max(len(rows), 1)
-	for _, row := range rows {
-		if len(row) != width {
-			panic("kernels: Lookup: rows of different lengths, or of another length than dst")
-		}
-	}
-	if width*len(rows) != len(dst) {
-		panic("kernels: Lookup: rows of different lengths, or of another length than dst")
-	}
-	if len(rows) > 1 {
-		touch(rows)
-	}
-	for _, row := range rows {
-		for len(row) > 0 {
-			n := min(len(row), MostElements)
-			e.elementwise.Lookup(dst[:n], table, row[:n])
-			dst, row = dst[n:], row[n:]
-		}
-	}
-}
-
-// touch reads a byte of each cache line of some rows that lie anywhere in memory. As
-// no read waits for another, the memory delivers several at once, which it would not
-// if each row was worked on before the next is read: 128 images of MNIST's size, out
-// of 47 MB, take 33 µs instead of 65 on a Zen 4 (`halfgrad bench train --threads 1
-// --profile`, the phase "data"). The result is of no use.
-//
-//go:noinline
-func touch(rows [][]byte) (all byte) {
-	const line = 64
-	for _, row := range rows {
-		for at := 0; at < len(row); at += line {
-			all |= row[at]
-		}
-	}
-	return all
-}
-
 // pass is the state of an elementwise operation that its threads share: how it is split,
 // and the operands. Each operation uses some of the fields.
 type pass struct {

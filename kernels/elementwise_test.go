@@ -11,7 +11,6 @@ import (
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels"
-	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -179,56 +178,15 @@ func checkHalves(t *testing.T, half []fp16.Float16, w []float32) {
 	}
 }
 
-func TestLookup(t *testing.T) {
-	var table [256]fp16.Float16
-	for i := range table {
-		table[i] = fp16.FromFloat32(float32(i)*0.7 - 20)
-	}
-	forEngines(t, func(t *testing.T, e *kernels.Engine) {
-		for _, n := range lengths {
-			src, dst := make([]byte, n), make([]fp16.Float16, n)
-			for i := range src {
-				src[i] = byte(i * 7)
-			}
-			e.Lookup(dst, &table, src)
-			for i, h := range dst {
-				if h != table[src[i]] {
-					t.Fatalf("element %d of %d is %v, want %v", i, n, h, table[src[i]])
-				}
-			}
-		}
-		for _, width := range []int{0, 1, 7, 784, micro.MostElements + 100} {
-			for _, n := range []int{0, 2, 3, 50} {
-				rows, dst := make([][]byte, n), make([]fp16.Float16, n*width)
-				for i := range rows {
-					rows[i] = make([]byte, width)
-					for j := range rows[i] {
-						rows[i][j] = byte(i*31 + j*7)
-					}
-				}
-				e.Lookup(dst, &table, rows...)
-				for i, h := range dst {
-					if want := table[rows[i/width][i%width]]; h != want {
-						t.Fatalf("%d rows of %d: element %d is %v, want %v", n, width, i, h, want)
-					}
-				}
-			}
-		}
-	})
-}
-
 func TestElementwisePanics(t *testing.T) {
 	e := engine(t, kernels.Config{})
 	two, three := make([]float32, 2, 4), make([]float32, 3)
 	for want, f := range map[string]func(){
-		"SGD: slices of different lengths":      func() { e.SGD(three, two, three, nil, kernels.SGD{}) },
-		"Adam: slices of different lengths":     func() { e.Adam(three, three, two, three, nil, kernels.Adam{}) },
-		"Lookup: rows of different lengths, or": func() { e.Lookup(make([]fp16.Float16, 2, 4), new([256]fp16.Float16), make([]byte, 3)) },
-		"Lookup: rows of different lengths":     func() { e.Lookup(make([]fp16.Float16, 4), new([256]fp16.Float16), make([]byte, 1), make([]byte, 3)) },
-		"of another length than dst":            func() { e.Lookup(make([]fp16.Float16, 5), new([256]fp16.Float16), make([]byte, 2), make([]byte, 2)) },
-		"dst is fp32 [3], src fp32 [2]":         func() { e.Rectify(tensor.FromF32(three, 3), tensor.FromF32(two, 2), tensor.FromF32(three, 3)) },
-		"3 sums and a matrix of 2 columns":      func() { e.AddRows(three, tensor.MatrixF32(two, 1, 2)) },
-		"transposed: true":                      func() { e.AddRows(three, tensor.MatrixF32(three, 3, 1).T()) },
+		"SGD: slices of different lengths":  func() { e.SGD(three, two, three, nil, kernels.SGD{}) },
+		"Adam: slices of different lengths": func() { e.Adam(three, three, two, three, nil, kernels.Adam{}) },
+		"dst is fp32 [3], src fp32 [2]":     func() { e.Rectify(tensor.FromF32(three, 3), tensor.FromF32(two, 2), tensor.FromF32(three, 3)) },
+		"3 sums and a matrix of 2 columns":  func() { e.AddRows(three, tensor.MatrixF32(two, 1, 2)) },
+		"transposed: true":                  func() { e.AddRows(three, tensor.MatrixF32(three, 3, 1).T()) },
 	} {
 		func() {
 			defer func() {

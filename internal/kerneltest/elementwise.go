@@ -26,7 +26,6 @@ func RunElementwise(t *testing.T, list []micro.Elementwise) {
 				t.Run("addrows", func(t *testing.T) { testAddRows(t, e, m) })
 				t.Run("sgd", func(t *testing.T) { testSGD(t, e, m) })
 				t.Run("adam", func(t *testing.T) { testAdam(t, e, m) })
-				t.Run("lookup", func(t *testing.T) { testLookup(t, e, m) })
 			}
 		})
 	}
@@ -39,14 +38,13 @@ var lengths = []int{0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65,
 type arena struct {
 	f32   [5][]float32
 	f16   [3][]fp16.Float16
-	bytes []byte
 	atEnd bool
 }
 
 const arenaSize = 1 << 16
 
 func newArena(t *testing.T, atEnd bool) *arena {
-	m := &arena{bytes: Guarded[byte](t, arenaSize, atEnd), atEnd: atEnd}
+	m := &arena{atEnd: atEnd}
 	for i := range m.f32 {
 		m.f32[i] = Guarded[float32](t, arenaSize, atEnd)
 	}
@@ -364,24 +362,6 @@ func compareHalves(t *testing.T, half []fp16.Float16, w []float32) {
 	for i, h := range half {
 		if want := fp16.FromFloat32(w[i]); !sameHalf(h, want) {
 			t.Fatalf("half, element %d of %d: %g is %#04x, want %#04x", i, len(w), w[i], uint16(h), uint16(want))
-		}
-	}
-}
-
-func testLookup(t *testing.T, e micro.Elementwise, m *arena) {
-	rng := rand.New(rand.NewPCG(6, 6))
-	table := (*[256]fp16.Float16)(m.putHalf(0, Mixes[len(Mixes)-1].Half(rng, 256)))
-	for _, n := range append(slices.Clone(lengths), 256) {
-		src := guardedEnd(m.bytes, n, m.atEnd)
-		for i := range src {
-			src[i] = byte(i*7 + n)
-		}
-		dst := guardedEnd(m.f16[1], n, m.atEnd)
-		e.Lookup(dst, table, src)
-		for i, b := range src {
-			if dst[i] != table[b] {
-				t.Fatalf("element %d of %d, the byte %d, is %#04x, want %#04x", i, n, b, uint16(dst[i]), uint16(table[b]))
-			}
 		}
 	}
 }

@@ -52,11 +52,6 @@ var Elementwise = []micro.Elementwise{{
 			adamAVX512(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
 		}
 	},
-	Lookup: func(dst []fp16.Float16, table *[256]fp16.Float16, src []byte) {
-		if len(src) > 0 {
-			lookupAVX512(&lookupArgs{dst: &dst[0], table: table, src: &src[0], n: len(src)})
-		}
-	},
 }, {
 	Tier: "avx2", Supported: hasAVX2,
 	Store: storeAVX2,
@@ -108,12 +103,6 @@ var Elementwise = []micro.Elementwise{{
 		if len(w) > 0 {
 			adamAVX2(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
 			lastHalves(half, w)
-		}
-	},
-	Lookup: func(dst []fp16.Float16, table *[256]fp16.Float16, src []byte) {
-		dst = dst[:len(src)] // spares the loop a bounds check
-		for i, b := range src {
-			dst[i] = table[b]
 		}
 	},
 }}
@@ -225,13 +214,6 @@ type (
 	adamStep micro.Adam
 )
 
-type lookupArgs struct {
-	dst   *fp16.Float16
-	table *[256]fp16.Float16
-	src   *byte
-	n     int
-}
-
 // The functions are the loops of micro.Elementwise, for at least one element. Nothing
 // is checked. rectifyF16AVX2 takes multiples of 16 elements. sgdAVX2 and adamAVX2 do not
 // write the last one to eight elements of half.
@@ -262,9 +244,6 @@ func sgdAVX512(args *sgdArgs)
 
 //go:noescape
 func adamAVX512(args *adamArgs)
-
-//go:noescape
-func lookupAVX512(args *lookupArgs)
 
 //go:noescape
 func storeF16AVX2(args *storeArgs)

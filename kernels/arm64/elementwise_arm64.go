@@ -61,12 +61,6 @@ func elementwise(tier string, supported bool) micro.Elementwise {
 				adamNEON(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
 			}
 		},
-		Lookup: func(dst []fp16.Float16, table *[256]fp16.Float16, src []byte) {
-			dst = dst[:len(src)] // spares the loop a bounds check
-			for i, b := range src {
-				dst[i] = table[b]
-			}
-		},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 var Elementwise = []micro.Elementwise{{
 	Tier: Tier, Supported: true,
 	Store: store, Finite: finite, RectifyF16: rectifyF16, RectifyF32: rectifyF32,
-	AddRows: addRows, SGD: sgd, Adam: adam, Lookup: lookup,
+	AddRows: addRows, SGD: sgd, Adam: adam,
 }}
 
 const exponentF32 = 0x7f800000
@@ -123,12 +123,5 @@ func adam(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
 	}
 	if half != nil {
 		fp16.Narrow(half, w)
-	}
-}
-
-func lookup(dst []fp16.Float16, table *[256]fp16.Float16, src []byte) {
-	dst = dst[:len(src)] // spares the loop a bounds check
-	for i, b := range src {
-		dst[i] = table[b]
 	}
 }

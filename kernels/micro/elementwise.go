@@ -72,11 +72,6 @@ type Elementwise struct {
 	//	w[i] = x - p.Rate*(m[i]/d)
 	//	half[i] = w[i]
 	Adam func(w, m, v, grad []float32, half []fp16.Float16, p Adam)
-
-	// Lookup replaces bytes by their values in a table, as standardising images does:
-	//
-	//	dst[i] = table[src[i]]
-	Lookup func(dst []fp16.Float16, table *[256]fp16.Float16, src []byte)
 }
 
 // MostElements is the most elements of one call of an elementwise function, which takes
