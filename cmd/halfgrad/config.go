@@ -145,7 +145,8 @@ func (s *session) writeConfig() error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s This repeats the run:\n#   halfgrad train --config %s\n", configMark, path)
-	group := ""
+	groups := map[string]*strings.Builder{} // the lines of each
+	var order []string
 	for _, f := range s.flags {
 		if f.Group == nil || f.Name == "recipe" {
 			continue
@@ -168,11 +169,15 @@ func (s *session) writeConfig() error {
 		if err != nil {
 			return err
 		}
-		if f.Group.Key != group {
-			group = f.Group.Key
-			fmt.Fprintf(&b, "\n# %s\n", group)
+		key := f.Group.Key
+		if groups[key] == nil {
+			groups[key] = &strings.Builder{}
+			order = append(order, key)
 		}
-		b.Write(line)
+		groups[key].Write(line)
+	}
+	for _, key := range order {
+		fmt.Fprintf(&b, "\n# %s\n%s", key, groups[key])
 	}
 	return files.WriteFile(path, []byte(b.String()))
 }

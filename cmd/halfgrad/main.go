@@ -168,7 +168,10 @@ func run(ctx context.Context, args []string, e *env) (code int) {
 	if errors.Is(err, context.Canceled) && !errors.As(err, &told) {
 		err = &interruptedError{cause: err, text: strings.TrimPrefix(parsed.Selected().FullPath(), "halfgrad ") + " was interrupted"}
 	}
-	return fail(e, errors.Join(err, out.finish()))
+	if unwritten := out.finish(); unwritten != nil && !errors.Is(err, unwritten) {
+		err = errors.Join(err, unwritten)
+	}
+	return fail(e, err)
 }
 
 // fail reports err, if there is one, on one line, and returns the exit code.

@@ -191,6 +191,16 @@ func wrapLine(line string, columns int) string {
 	return strings.Join(out, "\n")
 }
 
+// wrapMessage is wrapLine for a line that may end in a command to paste. Where it does not
+// fit, the command gets a line of its own, of any length: broken, it could not be pasted.
+func wrapMessage(line string, columns int) string {
+	text, command, found := strings.Cut(line, ": halfgrad ")
+	if !found || utf8.RuneCountInString(line) <= columns {
+		return wrapLine(line, columns)
+	}
+	return wrapLine(text+":", columns) + "\nhalfgrad " + command
+}
+
 // output is the standard output of a command. It keeps the first error, which a
 // command may then leave unchecked, and wraps lines where it is a terminal.
 type output struct {
@@ -218,7 +228,7 @@ func (o *output) Write(p []byte) (int, error) {
 		var wrapped strings.Builder
 		for line := range strings.Lines(whole) {
 			if line[0] != '{' { // JSON stays as it is
-				line = wrapLine(strings.TrimSuffix(line, "\n"), columns) + "\n"
+				line = wrapMessage(strings.TrimSuffix(line, "\n"), columns) + "\n"
 			}
 			wrapped.WriteString(line)
 		}

@@ -270,3 +270,21 @@ func TestFullOutput(t *testing.T) {
 		t.Error(err) // the run itself went on to its end
 	}
 }
+
+// A command to paste stays on one line.
+func TestWrapMessage(t *testing.T) {
+	const line = "kept the earlier run in x, unfinished after 2 of 3 epochs; go on with it by: halfgrad train --resume --out x --data /some/folder"
+	got := wrapMessage(line, 40)
+	lines := strings.Split(got, "\n")
+	if last := lines[len(lines)-1]; last != "halfgrad train --resume --out x --data /some/folder" {
+		t.Errorf("%q", got)
+	}
+	for _, l := range lines[:len(lines)-1] {
+		if len(l) > 40 {
+			t.Errorf("%q is longer than 40 columns", l)
+		}
+	}
+	if got := wrapMessage(line, 200); got != line {
+		t.Errorf("%q", got)
+	}
+}

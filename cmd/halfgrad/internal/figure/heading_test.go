@@ -65,3 +65,13 @@ func TestFitted(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A run that failed at once has nothing to draw, and is told from a file of something else.
+func TestNothingToDraw(t *testing.T) {
+	_, err := ReadRun("m.jsonl", strings.NewReader(`{"event":"start","lr":1e38}
+{"event":"error","steps":2,"epochs":0}
+`))
+	if err == nil || !strings.Contains(err.Error(), "ended after 2 steps") {
+		t.Errorf("%v", err)
+	}
+}

@@ -94,6 +94,9 @@ func ReadRun(name string, r io.Reader) (*Run, error) {
 			return nil, fmt.Errorf("%s:%d: %w", name, number, err)
 		}
 	}
+	if len(run.lines) == 0 && run.ending != "" {
+		return nil, fmt.Errorf("%s: the run ended after %d steps, before anything was recorded that could be drawn", name, run.steps)
+	}
 	if len(run.lines) == 0 {
 		return nil, fmt.Errorf("%s: no event of a training run in it: want a file that halfgrad train --metrics wrote", name)
 	}
