@@ -82,8 +82,7 @@ func loadPlace(ctx context.Context, e *env, place string, classes int) (*data.MN
 	src.Progress = fetch.report
 	images, err := data.LoadMNIST(ctx, src)
 	fetch.finish()
-	var format *data.FormatError
-	if errors.As(err, &format) || src.Dir != "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+	if err != nil && src.Dir != "" {
 		return nil, usageError{err}
 	}
 	return images, err

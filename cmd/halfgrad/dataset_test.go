@@ -361,6 +361,19 @@ func TestMNISTByName(t *testing.T) {
 	}
 }
 
+// Whatever keeps a folder from being read, it is the user's to mend.
+func TestUnreadableData(t *testing.T) {
+	folder := t.TempDir()
+	loop, file := filepath.Join(folder, "loop"), filepath.Join(folder, "file")
+	writeFile(t, file, nil)
+	if err := os.Symlink(loop, loop); err != nil {
+		t.Skipf("no links here: %v", err)
+	}
+	for _, dir := range []string{loop, file, filepath.Join(folder, "none")} {
+		checkUsageError(t, command(t, "train", "--data", dir, "--out", filepath.Join(folder, "run")), dir)
+	}
+}
+
 // A pipe among the data or the pictures is no reason to ignore Ctrl-C.
 func TestPipes(t *testing.T) {
 	mkfifo, err := exec.LookPath("mkfifo")

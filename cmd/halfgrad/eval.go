@@ -186,8 +186,8 @@ func worstClasses(classes []classEvaluation, n int) []classEvaluation {
 	return worst[:min(n, len(worst))]
 }
 
-// worstMistakes returns at most n of the mistakes, those of which the network was the
-// most confident first and, among equals, those with the larger loss.
+// worstMistakes returns at most n of the mistakes, the most confident ones first. Among
+// equals the larger loss comes first.
 func worstMistakes(mistakes []trainer.Prediction, n int) []trainer.Prediction {
 	worst := slices.Clone(mistakes)
 	slices.SortStableFunc(worst, func(p, q trainer.Prediction) int {

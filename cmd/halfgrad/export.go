@@ -63,7 +63,7 @@ func (c *exportCmd) Run(e *env) error {
 	return err
 }
 
-// export writes the file path. What is wrong with the weights is the user's to know.
+// export writes the file path. An error in the weights is one in the user's input.
 func export(path, format string, model *nn.Sequential, dtype tensor.DType, s settings, metadata map[string]string) error {
 	if format == "onnx" {
 		b, err := interchange.ONNX(model, interchange.ONNXConfig{Precision: dtype, Mean: s.Mean, Std: s.Std, Metadata: metadata})
@@ -80,9 +80,8 @@ func export(path, format string, model *nn.Sequential, dtype tensor.DType, s set
 	return checkpoint.Write(path, f)
 }
 
-// What an exported file's metadata tells of the network: it is for pixels from 0 to 1,
-// less the mean, divided by the deviation. dataKey has the digests of the data that it
-// was trained on, see origin, but no path.
+// The keys of an exported file's metadata. The network is for pixels from 0 to 1, less
+// the mean, divided by the deviation. dataKey has the digests of its data, see origin.
 const (
 	meanKey      = "pixel_mean"
 	stdKey       = "pixel_std"
@@ -90,8 +89,8 @@ const (
 	dataKey      = "data"
 )
 
-// exported returns the metadata of a file made of the checkpoint. Folders of this
-// machine are nobody else's business, so it has no place of the data but MNIST.
+// exported returns the metadata of a file made of the checkpoint. It names MNIST, but no
+// folder of this machine, which is nobody else's business.
 func (s settings) exported(f *checkpoint.File) (map[string]string, error) {
 	if s.Origin.Place != mnistPlace {
 		s.Origin.Place = ""

@@ -33,8 +33,8 @@ const (
 	mnistStd  = 0.3081078
 )
 
-// importKey marks a checkpoint of imported weights in its metadata, with the settings
-// of a training run that has not been.
+// importKey marks a checkpoint of imported weights in its metadata. Its settings are
+// those of no training run.
 const importKey = "halfgrad.import"
 
 // imported is what importKey holds.
@@ -91,7 +91,7 @@ func (c *importCmd) Run(e *env) error {
 	return err
 }
 
-// settings returns those of the network. What is about training has the defaults of
+// settings returns the settings of the network. Those of training have the defaults of
 // halfgrad train, and no meaning.
 func (c *importCmd) settings(metadata map[string]string, model *nn.Sequential) (settings, error) {
 	s := settings{LR: 0.1, LossScale: "dynamic", Mean: mnistMean, Std: mnistStd}
