@@ -1,9 +1,9 @@
 // Package interchange hands weights to other programs and takes theirs: PyTorch's
 // state dicts in safetensors files, both ways, and ONNX models for inference.
 //
-// It computes nothing and reads and writes no file: package checkpoint has the format
-// of safetensors, and an ONNX model is returned as the bytes of its file. It converts
-// neither training state (optimizers, loss scales) nor other people's ONNX models.
+// It computes nothing, and apart from [CheckTorch] it reads and writes no file: package
+// checkpoint has the format of safetensors, and an ONNX model is returned as the bytes of
+// its file. It converts neither training state (optimizers, loss scales) nor other people's ONNX models.
 //
 // # Layers
 //

@@ -2,6 +2,7 @@ package interchange_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"path/filepath"
 	"slices"
@@ -183,6 +184,12 @@ func TestPyTorchTakesOurs(t *testing.T) {
 func TestPyTorchsTaken(t *testing.T) {
 	dir := t.TempDir()
 	python(t, "torch", "torch_peer.py", "train", dir)
+	for _, name := range []string{"new.pt", "old.pt"} { // of torch.save
+		var torch *interchange.TorchFileError
+		if err := interchange.CheckTorch(filepath.Join(dir, name)); !errors.As(err, &torch) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
 	for _, dtype := range []string{"f32", "f16", "bf16", "f64"} {
 		f, err := checkpoint.Read(filepath.Join(dir, dtype+".safetensors"))
 		if err != nil {

@@ -48,6 +48,12 @@ func (c *benchGemmCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return usageError{err}
 	}
+	for _, s := range shapes {
+		elements := float64(s.M)*float64(s.K) + float64(s.K)*float64(s.N) + float64(s.M)*float64(s.N)
+		if err := checkMemory(fmt.Sprintf("--shape %v", s), elements*float64(dtype.Size())); err != nil {
+			return err
+		}
+	}
 	if !c.JSON {
 		fmt.Fprintf(e.stdout, "%s, %d threads; GFLOPS of the best repetition, and its share of the FMA peak\n", engine.KernelName(dtype), engine.Threads())
 	}
@@ -103,6 +109,10 @@ func (c *benchTrainCmd) Run(ctx context.Context, e *env) error {
 	}
 	if c.Images < 1 || c.Images > 1<<24 {
 		return usagef("--images %d: want 1 to %d", c.Images, 1<<24)
+	}
+	of := settings{Widths: widths, Batch: c.Batch, Optimizer: c.Optimizer, Precision: c.Precision, Momentum: 0.9}
+	if err := checkMemory(fmt.Sprintf("--model %s, --batch %d and --images %d", c.Model, c.Batch, c.Images), of.trainingMemory()+float64(max(c.Images, c.Batch))*float64(widths[0])); err != nil {
+		return err
 	}
 	engine, err := newEngine(c.Kernel, c.Threads)
 	if err != nil {

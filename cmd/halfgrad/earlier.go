@@ -11,7 +11,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/runfolder"
 	"github.com/halfgrad/halfgrad/internal/files"
 	"github.com/halfgrad/halfgrad/trainer"
@@ -139,7 +138,7 @@ func staleExports(dir string) (paths []string) {
 // or "" for one that is over.
 func unfinished(e *env, dir string) string {
 	path := filepath.Join(dir, checkpointName)
-	f, err := checkpoint.Read(path)
+	f, err := readTensors(path, weightTensors)
 	if err != nil {
 		return ""
 	}

@@ -43,8 +43,11 @@ type imported struct {
 }
 
 func (c *importCmd) Run(e *env) error {
-	theirs, err := checkpoint.Read(c.File)
+	theirs, err := readTensors(c.File, allTensors)
 	if err != nil {
+		if torch := interchange.CheckTorch(c.File); torch != nil {
+			err = torch
+		}
 		return usageError{err}
 	}
 	if _, ours := theirs.Metadata[settingsKey]; ours {

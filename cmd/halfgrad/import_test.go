@@ -144,6 +144,7 @@ func TestBadImport(t *testing.T) {
 	}{
 		{filepath.Join(t.TempDir(), "none"), nil, []string{"none", "no such file"}},
 		{empty, nil, []string{empty, "not a safetensors file"}},
+		{fileWith(t, "net.pt", "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."), nil, []string{"net.pt is a file of torch.save", `safetensors.torch.save_file(torch.load("net.pt"`}},
 		{filepath.Join(run, checkpointName), nil, []string{run, "is a checkpoint of halfgrad"}},
 		{foreign(t, nil, tensorOf("conv1.weight", 4, 1, 3, 3)), nil, []string{"theirs.safetensors", "conv1.weight", "[4 1 3 3]", "[out, in]"}},
 		{foreign(t, nil, tensorOf("fc1.weight", 4, 6), tensorOf("fc2.weight", 2, 5)), nil, []string{"fc2.weight", "[2 5]", "want [2 4]"}},

@@ -32,7 +32,7 @@ scale and with none: the difference is what the loss scale is for.`
 func (c *inspectCmd) Run(ctx context.Context, e *env) error {
 	path := checkpointPath(c.Checkpoint)
 	s := &session{trainCmd: &trainCmd{Resume: true, Out: filepath.Dir(path), dataFlags: c.dataFlags}, env: e}
-	saved, err := readCheckpoint(path)
+	saved, err := readCheckpoint(path, allTensors)
 	if err == nil {
 		s.settings, err = loadSettings(path, saved)
 	}

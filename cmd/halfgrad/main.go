@@ -98,17 +98,35 @@ func (e usageError) Unwrap() error { return e.error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-ctx.Done()
-		stop() // a second Ctrl-C ends the program at once
-	}()
 	e := &env{program: programName(os.Args[0]), stdout: os.Stdout, stderr: os.Stderr, terminal: isTerminal(os.Stderr), columns: columnsOf(os.Stderr), frame: 100 * time.Millisecond}
 	if isTerminal(os.Stdout) {
 		e.wrap = columnsOf(os.Stdout)
 	}
-	os.Exit(run(ctx, os.Args[1:], e))
+	os.Exit(run(interruptible(e), os.Args[1:], e))
 }
+
+// interruptible returns a context that the first Ctrl-C or SIGTERM ends. What is under
+// way may take long, so a line says at once that the signal has arrived. The second one
+// ends the program.
+func interruptible(e *env) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	arrived := make(chan os.Signal, 1)
+	signal.Notify(arrived, signals...)
+	go func() {
+		<-arrived
+		signal.Reset(signals...)
+		if e.terminal {
+			io.WriteString(e.stderr, "\r\x1b[K") // over the progress bar
+		}
+		e.tell(stopping)
+		cancel()
+	}()
+	return ctx
+}
+
+// stopping is what an interrupted program says first.
+const stopping = "halfgrad: stopping after the step or evaluation under way; a second Ctrl-C ends at once"
 
 // run is the program: it returns the exit code. It fills in e.explicit and what follows it.
 func run(ctx context.Context, args []string, e *env) (code int) {

@@ -411,7 +411,7 @@ func TestSignal(t *testing.T) {
 	}
 	go io.Copy(io.Discard, stdout)
 	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(stderr.String(), "interrupted after") {
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || !strings.HasPrefix(stderr.String(), stopping+"\n") || !strings.Contains(stderr.String(), "interrupted after") {
 		t.Errorf("exit code %d, want %d: %s", code, exitInterrupted, stderr.String())
 	}
 	weightsHash(t, out) // it has left a whole checkpoint

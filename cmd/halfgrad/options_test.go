@@ -82,7 +82,16 @@ func TestInit(t *testing.T) {
 		t.Errorf("accuracy %v, want %v", again, first)
 	}
 	args, _ = trainArgs(t, dir, "--init", filepath.Join(out, checkpointName), "--hidden", "33")
-	checkUsageError(t, command(t, args...), "--init", "0.weight", "[784 32]", "[784 33]")
+	checkUsageError(t, command(t, args...), "--init", "784-32-10, not 784-33-10")
+	// Without --hidden the network is that of the file, also where a recipe has another,
+	// and dropout, which changes the parameters' names, is the run's own.
+	for _, flags := range [][]string{nil, {"--dropout", "0.1"}, {"--recipe", "mnist", "--epochs", "1"}} {
+		next := filepath.Join(t.TempDir(), "next")
+		r := succeed(t, append([]string{"train", "--data", dir, "--out", next, "--init", out, "--lr", "1e-12"}, flags...)...)
+		if !strings.Contains(r.stdout, "network  784-32-10,") || r.accuracy(t) != first {
+			t.Errorf("%v: want the network 784-32-10 and an accuracy of %v:\n%s", flags, first, r.stdout)
+		}
+	}
 	args, _ = trainArgs(t, dir, "--init", filepath.Join(out, "nothing"))
 	checkUsageError(t, command(t, args...), "--init", "nothing")
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/checkpoint/safetensors"
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"
@@ -288,9 +289,10 @@ type network struct {
 	file  *checkpoint.File
 }
 
-// readCheckpoint reads the checkpoint at path, which --checkpoint gave.
-func readCheckpoint(path string) (*checkpoint.File, error) {
-	f, err := checkpoint.Read(path)
+// readCheckpoint reads the checkpoint at path, which --checkpoint gave, with the tensors
+// that are wanted.
+func readCheckpoint(path string, wanted func(safetensors.Tensor) bool) (*checkpoint.File, error) {
+	f, err := readTensors(path, wanted)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usagef("there is no checkpoint %s: want one that halfgrad train wrote as --checkpoint", path)
 	}
@@ -304,7 +306,7 @@ func readCheckpoint(path string) (*checkpoint.File, error) {
 // folder.
 func loadNetwork(path string) (*network, error) {
 	path = checkpointPath(path)
-	f, err := readCheckpoint(path)
+	f, err := readCheckpoint(path, weightTensors)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ type trainCmd struct {
 
 	Config          configFile `group:"Files" help:"Read flags from this file, TOML or JSON, by their names. Flags on the command line take precedence. Every run leaves run.toml in --out, which repeats it." placeholder:"FILE"`
 	dataFlags       `group:"Files"`
-	Init            string     `group:"Files" help:"Begin with the weights of this checkpoint, a file or its folder." placeholder:"FILE"`
+	Init            string     `group:"Files" help:"Begin with the weights of this checkpoint, a file or its folder, and with its network unless --hidden or --model is given." placeholder:"FILE"`
 	Out             string     `group:"Files" default:"halfgrad-run" help:"Folder of the run: checkpoint.safetensors, written after every epoch, at the end and at Ctrl-C; best.safetensors, with the highest validation accuracy; run.toml. An earlier run there is moved to earlier-1 below it." placeholder:"DIR"`
 	Overwrite       bool       `group:"Files" help:"Replace an earlier run in --out, instead of keeping it."`
 	CheckpointEvery int64      `group:"Files" help:"Write the checkpoint after every N steps, too." placeholder:"N"`
@@ -85,8 +85,9 @@ type session struct {
 	board   *board
 	bar     *bar
 	folder  *runfolder.Folder
-	stale   bool   // whether files of an earlier run may be in --out
-	kept    string // what became of an earlier run in --out, for people
+	initial *initial // nil without --init
+	stale   bool     // whether files of an earlier run may be in --out
+	kept    string   // what became of an earlier run in --out, for people
 }
 
 func (c *trainCmd) Run(ctx context.Context, e *env) (err error) {
@@ -197,13 +198,19 @@ func (s *session) fresh() error {
 			s.Hidden, s.Model = given.Hidden, given.Model
 		}
 	}
-	hidden, whole, err := parseModel(s.Model, s.Hidden, s.explicit["hidden"])
+	taken, err := s.readInit()
 	if err != nil {
 		return err
 	}
-	s.Widths = hidden
-	if !whole { // the images tell the ends
-		s.Widths = append([]int{1}, append(hidden, 1)...)
+	if !taken {
+		hidden, whole, err := parseModel(s.Model, s.Hidden, s.explicit["hidden"])
+		if err != nil {
+			return err
+		}
+		s.Widths = hidden
+		if !whole { // the images tell the ends
+			s.Widths = append([]int{1}, append(hidden, 1)...)
+		}
 	}
 	if s.LR == 0 && !s.explicit["lr"] {
 		s.LR = map[string]float64{"sgd": 0.1}[s.Optimizer]
@@ -238,7 +245,7 @@ func (s *session) continued() (*checkpoint.File, error) {
 	if err := s.enter(); err != nil { // first: another run may be writing it
 		return nil, err
 	}
-	f, err := checkpoint.Read(path)
+	f, err := readTensors(path, allTensors)
 	if err != nil {
 		return nil, err
 	}
@@ -310,6 +317,9 @@ func (s *session) fitToData() error {
 	if s.Shift > 0 {
 		dealt = data.Shift(dealt.(data.Bytes), train.H, train.W, s.Shift)
 	}
+	if err := s.checkTrainingMemory(); err != nil {
+		return err
+	}
 	var err error
 	s.train, err = data.NewLoader(dealt, data.LoaderConfig{
 		BatchSize: s.Batch, DType: s.dtype(), Shuffle: true, Seed: s.Seed,
@@ -321,14 +331,8 @@ func (s *session) fitToData() error {
 // build makes the trainer, and puts it where saved left off.
 func (s *session) build(saved *checkpoint.File) error {
 	s.model = s.newModel(nn.NewRand(s.Seed))
-	if s.Init != "" {
-		f, err := checkpoint.Read(checkpointPath(s.Init))
-		if err == nil {
-			err = trainer.LoadWeights(s.model, f)
-		}
-		if err != nil {
-			return usageError{fmt.Errorf("--init %s: %w", s.Init, err)}
-		}
+	if err := s.initialize(); err != nil {
+		return usageError{err}
 	}
 	scaling, err := s.scaling()
 	if err != nil {

@@ -10,7 +10,8 @@
 #
 # trains a network, and writes its state dict as FOLDER/<type>.safetensors in each
 # type, with the logits of these weights, in float64, for an input in
-# FOLDER/<type>-logits.safetensors.
+# FOLDER/<type>-logits.safetensors. FOLDER/new.pt and FOLDER/old.pt are what torch.save
+# makes of it, in both of its forms.
 import sys
 
 import numpy as np
@@ -52,6 +53,8 @@ def train(folder):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x), labels).backward()
         optimizer.step()
+    torch.save(model.state_dict(), f"{folder}/new.pt")
+    torch.save(model.state_dict(), f"{folder}/old.pt", _use_new_zipfile_serialization=False)
     for name, dtype in {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "f64": torch.float64}.items():
         net = Net()
         net.load_state_dict({k: v.to(dtype) for k, v in model.state_dict().items()})

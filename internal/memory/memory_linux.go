@@ -2,14 +2,34 @@ package memory
 
 import (
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-func total() uint64     { t, _ := measure(os.DirFS("/")); return t }
-func available() uint64 { _, a := measure(os.DirFS("/")); return a }
+func total() uint64 { t, _ := measure(os.DirFS("/")); return t }
+
+func available() uint64 {
+	root := os.DirFS("/")
+	_, n := measure(root)
+	var limit unix.Rlimit // of ulimit -v
+	if unix.Getrlimit(unix.RLIMIT_AS, &limit) == nil && limit.Cur < math.MaxInt64 {
+		n = min(n, limit.Cur-min(addressSpace(root), limit.Cur))
+	}
+	return n
+}
+
+// addressSpace returns how much of it this process has taken.
+func addressSpace(root fs.FS) uint64 {
+	statm, _ := fs.ReadFile(root, "proc/self/statm")
+	pages, _, _ := strings.Cut(string(statm), " ")
+	n, _ := strconv.ParseUint(pages, 10, 64)
+	return n * uint64(os.Getpagesize())
+}
 
 // measure reads the files below root.
 func measure(root fs.FS) (total, available uint64) {

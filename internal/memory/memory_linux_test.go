@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"os"
 	"testing"
 	"testing/fstest"
 )
@@ -50,5 +51,12 @@ func TestMeasure(t *testing.T) {
 		if total, available := measure(root); total != tt.total || available != tt.available {
 			t.Errorf("%s: %d bytes, %d available, want %d and %d", tt.name, total, available, tt.total, tt.available)
 		}
+	}
+}
+
+func TestAddressSpace(t *testing.T) {
+	root := fstest.MapFS{"proc/self/statm": {Data: []byte("100 5 3 1 0 2 0\n")}}
+	if got, want := addressSpace(root), uint64(100*os.Getpagesize()); got != want {
+		t.Errorf("100 pages are %d bytes, want %d", got, want)
 	}
 }
