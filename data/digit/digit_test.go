@@ -346,8 +346,8 @@ func webp(m image.Image) []byte {
 		write(low, 8)
 		write(high, 8)
 	}
-	write(1|0|1<<2|255<<3, 11) // alpha: one symbol, 255
-	write(1, 4)                // distance: one symbol, 0
+	write(1|1<<2|255<<3, 11) // alpha: one symbol of 8 bits, 255
+	write(1, 4)              // distance: one symbol, 0
 	for i := range w * h {
 		bit := 0
 		if at(i%w, i/w) > low {
