@@ -1,16 +1,16 @@
-// Package interchange hands weights to other programs and takes theirs: PyTorch's
-// state dicts in safetensors files, both ways, and ONNX models for inference.
+// Package interchange converts networks to and from the formats of other programs:
+// PyTorch's state dicts in safetensors files, both ways, and ONNX models for inference.
 //
-// It computes nothing, and apart from [CheckTorch] it reads and writes no file: package
-// checkpoint has the format of safetensors, and an ONNX model is returned as the bytes of
-// its file. It converts neither training state (optimizers, loss scales) nor other people's ONNX models.
+// It computes nothing. Apart from [CheckTorch] it reads and writes no files: package
+// checkpoint reads and writes safetensors, and [ONNX] returns the bytes of a file. It
+// converts no training state (optimizers, loss scales), and reads no ONNX models.
 //
 // # Layers
 //
-// Networks are of Linear and ReLU layers, and of Dropout, which does nothing when a
-// network is used and so is not handed on. A [nn.Sequential] within one is taken apart.
-// Other layers are a [*LayerError]. To add one that has parameters or computes
-// something is to add it to modules here, and to the switches of [StateDict] and [ONNX].
+// Networks consist of Linear and ReLU layers. Dropout does nothing in inference and is
+// left out. A [nn.Sequential] inside another is flattened. Other layers are a
+// [*LayerError]. To support another layer, add it to flatten, and to the switches of
+// [StateDict] and [ONNX].
 package interchange
 
 import (
@@ -24,9 +24,9 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// TensorError reports a tensor that does not fit what is to be made of it.
+// TensorError reports a tensor that does not fit into the network or the file.
 type TensorError struct {
-	Name    string // in the file, or that a file would have
+	Name    string // in the file that was read, or in the one to be written
 	Problem string
 }
 
@@ -34,9 +34,9 @@ func (e *TensorError) Error() string {
 	return fmt.Sprintf("interchange: tensor %s %s", e.Name, e.Problem)
 }
 
-// LayerError reports a layer of a type that cannot be handed on.
+// LayerError reports a layer of a type that cannot be converted.
 type LayerError struct {
-	Name  string // its number, such as "2", or "0.2" in a network within a network
+	Name  string // its index, such as "2", or "0.2" in a nested network
 	Layer nn.Layer
 }
 
@@ -44,8 +44,8 @@ func (e *LayerError) Error() string {
 	return fmt.Sprintf("interchange: layer %s is a %T: want Linear, ReLU or Dropout", e.Name, e.Layer)
 }
 
-// module is a layer that is handed on, by the name that PyTorch gives it. A Linear that
-// is a whole network has none.
+// module is a layer with the name that PyTorch gives it. The name is empty for a Linear
+// that is the whole network.
 type module struct {
 	name  string
 	layer nn.Layer
@@ -71,8 +71,9 @@ func split(tensor string) (m module, parameter string) {
 	return module{name: tensor[:max(i, 0)]}, tensor[i+1:]
 }
 
-// modules returns the layers of model that compute something when it is used. There
-// is a Linear among them, and each takes what the one before gives.
+// modules returns the layers of model that compute something in inference. It makes sure
+// that there is a Linear, and that each Linear has as many inputs as the one before has
+// outputs.
 func modules(model *nn.Sequential) ([]module, error) {
 	list, err := flatten(nil, model, "")
 	if err != nil {
@@ -115,8 +116,8 @@ func flatten(list []module, s *nn.Sequential, prefix string) ([]module, error) {
 	return list, nil
 }
 
-// rounded returns values in fp16. The error, a [*TensorError], names the first that is
-// not finite then; nobody can compute with it.
+// rounded returns values in fp16. The error, a [*TensorError], names the first value that
+// is not finite after rounding.
 func rounded(name string, values []float32) ([]fp16.Float16, error) {
 	half := make([]fp16.Float16, len(values))
 	fp16.Narrow(half, values)
@@ -126,7 +127,7 @@ func rounded(name string, values []float32) ([]fp16.Float16, error) {
 	return half, nil
 }
 
-// checkFinite is the same in fp32.
+// checkFinite returns a [*TensorError] that names the first value that is not finite.
 func checkFinite(name string, values []float32) error {
 	if i := tensor.FromF32(values, len(values)).FirstNonFinite(); i >= 0 {
 		return &TensorError{name, fmt.Sprintf("has the element %v at index %d: want finite numbers", values[i], i)}

@@ -13,30 +13,29 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// ONNXConfig says what an ONNX model is to compute.
+// ONNXConfig configures [ONNX].
 type ONNXConfig struct {
-	// Precision is that in which the network is used, see [ONNX].
+	// Precision is fp32 or fp16, see [ONNX].
 	Precision tensor.DType
 
-	// Mean and Std standardise the input: the network sees (pixels − Mean) / Std. A Std
+	// Mean and Std standardise the input: the network gets (pixels − Mean) / Std. A Std
 	// of 0 counts as 1, as in data.Images.Standardized.
 	Mean, Std float32
 
-	// Metadata is for people who look at the file.
+	// Metadata goes into the file, for its readers.
 	Metadata map[string]string
 }
 
-// ONNX returns model as an ONNX file, for inference: one input "pixels", float32 of
-// [batch, features], by convention from 0 to 1, and one output "logits", float32 of
-// [batch, classes]. The batch is of any size. Weights are initializers by the names of
-// [StateDict], but [in, out]; the operators are Gemm, Relu, Sub and Div, and in fp16
-// Cast, of opset 14 (IR version 7), which runtimes know since 2021.
+// ONNX returns the bytes of an ONNX file that computes model in inference. It has one
+// input "pixels", float32 of [batch, features], by convention from 0 to 1, and one output
+// "logits", float32 of [batch, classes], for any batch. Weights are initializers with the
+// names of [StateDict], in the layout [in, out]. The operators are Gemm, Relu, Sub and
+// Div, and in fp16 Cast, of opset 14 (IR version 7), which runtimes have known since 2021.
 //
-// In fp32 it computes in fp32. In fp16 it computes what a pass in fp16 does here, with
-// operators that every runtime has: weights are stored in fp16, and the input and each
-// layer's output are rounded to fp16, but products are of fp32 and summed in fp32. So
-// the results are those of this package's networks but for the order of the sums, which
-// is the runtime's, and for standardisation, which is by two roundings in fp32.
+// In fp32 everything is fp32. In fp16 the weights, the input and each layer's output are
+// rounded to fp16, and products and sums are fp32, as in halfgrad's own fp16. The results
+// differ from halfgrad's by the order of the sums, which is the runtime's, and by the
+// standardisation, which rounds twice in fp32.
 //
 // The error is a [*LayerError] or a [*TensorError], or says what else is wrong.
 func ONNX(model *nn.Sequential, cfg ONNXConfig) ([]byte, error) {
@@ -70,16 +69,17 @@ const (
 	inputName  = "pixels"
 	outputName = "logits"
 
-	// Of each operator the version since which it is as it is used here is 14 or less, and
-	// opset 14 came with IR version 7, in ONNX 1.9 (docs/Versioning.md of ONNX).
+	// Opset 14 has all operators in the form used here. It came with IR version 7, in
+	// ONNX 1.9 (docs/Versioning.md of ONNX).
 	irVersion = 7
 	opset     = 14
 
-	// A protocol buffer has at most 2 GiB; the rest is for all but the weights.
+	// The limit of weights in bytes: a protocol buffer has at most 2 GiB, 1 MiB of it for
+	// everything else.
 	maxFile = 1<<31 - 1<<20
 )
 
-// graph is an ONNX graph in the making.
+// graph is an ONNX graph under construction.
 type graph struct {
 	precision    tensor.DType
 	nodes        []node
@@ -132,27 +132,30 @@ func (g *graph) add(list []module, mean, std float32) error {
 	return nil
 }
 
-// apply adds a node that takes the last value, and parameters.
+// apply adds a node that takes the last value and parameters.
 func (g *graph) apply(operator, at string, parameters ...string) {
 	name := at + "/" + operator
 	g.nodes = append(g.nodes, node{name: name, operator: operator, inputs: append([]string{g.value}, parameters...), output: name + "_output"})
 	g.value = name + "_output"
 }
 
-// cast adds a node that gives the value called from another type.
+// cast adds a node that converts the value called from to another type. It returns the
+// name of the result.
 func (g *graph) cast(from string, to tensor.DType, name string) string {
 	g.nodes = append(g.nodes, node{name: name, operator: "Cast", inputs: []string{from}, output: name + "_output", to: to})
 	return name + "_output"
 }
 
-// round has the last value rounded to fp16 and widened again, if that is the precision.
+// round adds nodes that round the last value to fp16 and widen it again, if the precision
+// is fp16.
 func (g *graph) round(at string) {
 	if g.precision == tensor.F16 {
 		g.value = g.cast(g.cast(g.value, tensor.F16, at+"/Narrow"), tensor.F32, at+"/Widen")
 	}
 }
 
-// parameter adds a parameter in the precision and returns its name as an fp32 one.
+// parameter adds a parameter in the graph's precision and returns the name of its value in
+// fp32.
 func (g *graph) parameter(name string, p *nn.Param) (string, error) {
 	if g.precision == tensor.F32 {
 		if err := checkFinite(name, p.Master); err != nil {
@@ -173,7 +176,7 @@ func (g *graph) parameter(name string, p *nn.Param) (string, error) {
 	return g.cast(name, tensor.F32, "/"+name+"/Widen"), nil
 }
 
-// constant adds an fp32 number.
+// constant adds an initializer of one fp32 number.
 func (g *graph) constant(name string, v float32) {
 	g.initialize(name, tensor.F32, nil, fp32Bytes([]float32{v}))
 }
@@ -186,8 +189,8 @@ func fp32Bytes(values []float32) []byte {
 	return raw
 }
 
-// What follows is the encoding. The numbers of the fields are those in onnx.proto
-// (https://github.com/onnx/onnx/blob/v1.12.0/onnx/onnx.proto), by message.
+// The rest of the file is the encoding. The field numbers are those of onnx.proto
+// (https://github.com/onnx/onnx/blob/v1.12.0/onnx/onnx.proto).
 
 // message is an encoded protocol buffer message.
 type message []byte
@@ -207,7 +210,7 @@ func (m *message) bytes(field protowire.Number, b []byte) {
 	*m = protowire.AppendBytes(*m, b)
 }
 
-// elementType returns what TensorProto.DataType calls d.
+// elementType returns the number of d in TensorProto.DataType.
 func elementType(d tensor.DType) int {
 	if d == tensor.F16 {
 		return 10 // FLOAT16
@@ -215,7 +218,7 @@ func elementType(d tensor.DType) int {
 	return 1 // FLOAT
 }
 
-// initialize adds a TensorProto; raw is little endian.
+// initialize adds a TensorProto with the elements raw, little endian.
 func (g *graph) initialize(name string, dtype tensor.DType, shape []int, raw []byte) {
 	var t message
 	for _, d := range shape {
@@ -245,7 +248,7 @@ func (n node) encode() (m message) {
 	return m
 }
 
-// valueInfo returns the ValueInfoProto of an fp32 value of [batch, width].
+// valueInfo returns the ValueInfoProto of an fp32 value of shape [batch, width].
 func valueInfo(name string, width int) (m message) {
 	var batch, features message // TensorShapeProto.Dimension
 	batch.text(2, "batch")      // dim_param

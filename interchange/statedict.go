@@ -12,15 +12,16 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// StateDict returns the weights of model as PyTorch's torch.nn.Sequential has them in
-// its state dict: "0.weight" of [out, in] (the transpose of what [nn.Linear] has) and
-// "0.bias" of [out], "2.weight" and so on, by the numbers of the layers. In fp32 they are
-// the master weights; in fp16 these are rounded. The metadata says "format": "pt", which
-// Hugging Face's loaders ask for; the caller may add to it.
+// StateDict returns the weights of model as the state dict of PyTorch's
+// torch.nn.Sequential: "0.weight" of [out, in], the transpose of [nn.Linear]'s, "0.bias"
+// of [out], "2.weight" and so on, by the index of the layer. dtype is fp32, for the
+// master weights, or fp16, for the rounded ones. The metadata has "format": "pt", which
+// Hugging Face's loaders ask for. The caller may add to it.
 //
-// In Python, model.load_state_dict(safetensors.torch.load_file(path)) takes it.
+// In Python, model.load_state_dict(safetensors.torch.load_file(path)) loads the file.
 //
-// The error is a [*LayerError] or a [*TensorError], or says what else is wrong.
+// The error is a [*LayerError] for a layer of another type, a [*TensorError] for weights
+// that are not finite in dtype, or says what else is wrong.
 func StateDict(model *nn.Sequential, dtype tensor.DType) (*checkpoint.File, error) {
 	if dtype != tensor.F16 && dtype != tensor.F32 {
 		return nil, fmt.Errorf("interchange: a state dict of %v: want fp16 or fp32", dtype)
@@ -55,7 +56,7 @@ func StateDict(model *nn.Sequential, dtype tensor.DType) (*checkpoint.File, erro
 	return f, nil
 }
 
-// transposed returns the transpose of values, which are [rows, cols].
+// transposed returns the transpose of values, a matrix of [rows, cols].
 func transposed(values []float32, rows, cols int) []float32 {
 	t := make([]float32, len(values))
 	for i := range rows {
@@ -66,18 +67,18 @@ func transposed(values []float32, rows, cols int) []float32 {
 	return t
 }
 
-// FromStateDict returns a network of the Linear layers in f, with a ReLU between any
-// two. f is of PyTorch: a layer is a tensor NAME.weight of [out, in] and, if it has a
-// bias, NAME.bias of [out], whatever NAME is; a layer without one (Linear(…,
-// bias=False)) gets a bias of zeros. fp32 is kept as it is, fp16 widened.
+// FromStateDict returns a network of the Linear layers in f, a PyTorch state dict, with a
+// ReLU between any two. A layer is a tensor NAME.weight of [out, in] and a tensor
+// NAME.bias of [out], for any NAME. A layer without a bias (Linear(…, bias=False)) gets
+// one of zeros. fp16 becomes fp32.
 //
-// A state dict does not tell how its layers are connected. They are taken in the order
-// of their names, where numbers compare as numbers: fc2 comes before fc10. Where that is
-// not the order of computation, or where f holds more than the network, order names the
-// layers that are meant, first to last, by NAME; the other tensors are left alone.
+// A state dict does not tell how its layers are connected. FromStateDict sorts them by
+// name, with numbers compared as numbers: fc2 comes before fc10. If that is not the order
+// of computation, or f holds other tensors too, give the NAMEs of the layers as order,
+// first to last. Other tensors are then ignored.
 //
-// The error is a [*TensorError] that names the tensor which is missing, is no part of
-// such a network, has another shape than its neighbours ask for, or is not finite.
+// The error is a [*TensorError] that names a tensor that is missing, is not part of a
+// Linear layer, does not fit the layer before it, or is not finite.
 func FromStateDict(f *checkpoint.File, order ...string) (*nn.Sequential, error) {
 	if len(order) == 0 {
 		var err error
@@ -108,8 +109,8 @@ func FromStateDict(f *checkpoint.File, order ...string) (*nn.Sequential, error) 
 	return nn.NewSequential(layers...), nil
 }
 
-// names returns the names of the layers in f, in their order. There is at least one,
-// and no tensor that belongs to none.
+// names returns the names of the layers in f, sorted. A file without layers, or with a
+// tensor that belongs to none, is an error.
 func names(f *checkpoint.File) (order []string, err error) {
 	for _, t := range f.Tensors {
 		m, parameter := split(t.Name)
@@ -131,8 +132,8 @@ func names(f *checkpoint.File) (order []string, err error) {
 	return order, nil
 }
 
-// linear returns the parameters of the layer of that name, w of [out, in] and b of
-// [out], or empty.
+// linear returns the parameters of the named layer: w of [out, in], and b of [out] or
+// without elements.
 func linear(f *checkpoint.File, name string) (w, b checkpoint.Tensor, err error) {
 	m := module{name: name}
 	w, ok := f.Tensor(m.parameter(weight))
@@ -155,8 +156,8 @@ func linear(f *checkpoint.File, name string) (w, b checkpoint.Tensor, err error)
 	return w, b, check(b)
 }
 
-// check returns an error unless t has elements, as many as its shape says, and all are
-// finite.
+// check returns an error unless t has as many elements as its shape says, at least one,
+// all of them finite.
 func check(t checkpoint.Tensor) error {
 	values, n := t.Float32s(), int64(1)
 	for _, d := range t.Shape { // one or two
@@ -171,7 +172,7 @@ func check(t checkpoint.Tensor) error {
 	return checkFinite(t.Name, values)
 }
 
-// naturally compares names, digits in a row as the number that they are.
+// naturally compares names, with a run of digits compared as a number.
 func naturally(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {
@@ -192,7 +193,7 @@ func naturally(a, b string) int {
 	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(a, b))
 }
 
-// digits returns how many bytes of s, from the first, are digits.
+// digits returns the number of digits that s begins with.
 func digits(s string) int {
 	if i := strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
 		return i

@@ -1,5 +1,6 @@
-// Package files opens, replaces and locks files so that nothing waits without end,
-// nothing is left half-written, and no file of anyone else's is touched.
+// Package files opens, replaces and locks files. Opening a pipe or a device is an error
+// and never waits, a file is replaced as a whole or not at all, and only temporary files
+// that this program made are cleaned up.
 package files
 
 import (
@@ -16,7 +17,7 @@ import (
 	"strings"
 )
 
-// KindError reports a path that is no regular file.
+// KindError reports a path that is not a regular file.
 type KindError struct {
 	Path string
 	Mode fs.FileMode
@@ -37,8 +38,9 @@ func (e *KindError) Error() string {
 	return fmt.Sprintf("%s is %s: want a file", e.Path, kind)
 }
 
-// Open opens a regular file for reading and returns its size. A device or a pipe is a
-// [*KindError]: reading from one may wait for ever or never end.
+// Open opens a regular file for reading and returns its size in bytes. The error is a
+// [*KindError] for anything else: reading from a device or a pipe may wait forever or
+// never end.
 func Open(path string) (f *os.File, size int64, err error) {
 	info, err := os.Stat(path) // opening a pipe would wait for its other end
 	if err != nil {
@@ -61,9 +63,9 @@ func Open(path string) (f *os.File, size int64, err error) {
 	return f, info.Size(), nil
 }
 
-// Target returns the path of the file that [Replace] would replace or make: path, or
-// where its symbolic links lead. The error is a [*KindError] for anything but a regular
-// file or nothing at all.
+// Target returns the path of the file that [Replace] would replace or create: path, or
+// the target of its symbolic links. The error is a [*KindError] if there is something at
+// path other than a regular file.
 func Target(path string) (string, error) {
 	link, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,14 +95,13 @@ func WriteFile(path string, data []byte) error {
 	})
 }
 
-// Replace puts what write writes into the file path. It writes a temporary file beside
-// it, waits until that has reached the disk, and renames it, so that path has either
-// its old contents or all of the new ones, whatever happens meanwhile. It returns when
-// the new name has reached the disk, too, where the file system can tell. A file that
-// is there keeps its permissions; a new one has 0644 less the umask.
+// Replace replaces the file path by what write writes, or creates it. It writes a
+// temporary file beside it, syncs that to disk, renames it, and syncs the folder, so that
+// path has either its old contents or all of the new ones, whatever happens meanwhile.
+// An existing file keeps its permissions; a new one has 0644 less the umask.
 //
-// Only a process that is killed leaves its temporary file behind. The next Replace of
-// the same path removes it, and so does [RemoveLeftovers].
+// A process that is killed leaves its temporary file behind. The next Replace of the same
+// path removes it, and so does [RemoveLeftovers].
 func Replace(path string, write func(io.Writer) error) (err error) {
 	path, err = Target(path)
 	if err != nil {
@@ -147,8 +148,8 @@ func Replace(path string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// createTemporary makes a temporary file for the file name in dir, and locks it where
-// that is possible, so that others see that its process lives.
+// createTemporary creates a temporary file for the file name in dir. It locks the file
+// where locks exist, so that other processes see that this one lives.
 func createTemporary(dir, name string) (*os.File, error) {
 	for {
 		path := filepath.Join(dir, temporaryName(name))
@@ -178,9 +179,9 @@ func sameFile(f *os.File, path string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// The name of a temporary file is a dot, the name of the file that it is to become, a
-// dot, a random number, and a digest of all this, in hexadecimal. The digest makes it
-// certain that this program chose the name.
+// The name of a temporary file consists of a dot, the name of the target, a dot, a random
+// number and a digest of these, in hexadecimal. The digest proves that this program chose
+// the name.
 const (
 	randomDigits = 16
 	digestDigits = 16
@@ -198,8 +199,8 @@ func temporaryDigest(name, random string) string {
 	return hex.EncodeToString(sum[:digestDigits/2])
 }
 
-// temporaryOf returns the name of the file that the temporary file called temporary was
-// to become, and whether it is one.
+// temporaryOf returns the name of the target of a temporary file, and false for a name
+// that is not a temporary file's.
 func temporaryOf(temporary string) (name string, ok bool) {
 	rest, ok := strings.CutPrefix(temporary, ".")
 	dot := len(rest) - randomDigits - digestDigits - 1
@@ -210,9 +211,8 @@ func temporaryOf(temporary string) (name string, ok bool) {
 	return name, digits[randomDigits:] == temporaryDigest(name, digits[:randomDigits])
 }
 
-// RemoveLeftovers removes from the folder dir the temporary files that killed processes
-// have left of the files whose names are wanted. It recognises them by their names and
-// keeps those whose process lives.
+// RemoveLeftovers removes the temporary files that killed processes left in the folder
+// dir, for targets whose names are wanted. It keeps those of running processes.
 func RemoveLeftovers(dir string, wanted func(name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -239,7 +239,7 @@ func removeUnlocked(path string) error {
 	defer f.Close()
 	switch err := TryLock(f); {
 	case errors.Is(err, ErrLocked), errors.Is(err, errors.ErrUnsupported):
-		return nil // who knows whether its process lives
+		return nil // its process lives, or nobody can tell
 	case err != nil:
 		return err
 	}

@@ -2,6 +2,6 @@ package files
 
 import "errors"
 
-// ErrLocked reports a file that is locked through another opening of it, as a rule by
-// another process.
+// ErrLocked reports that a file is locked through another handle, usually by another
+// process.
 var ErrLocked = errors.New("locked by another process")

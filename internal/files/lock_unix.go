@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TryLock locks an open file until it is closed or its process ends, however it ends.
+// TryLock locks an open file until it is closed or the process ends, even by a kill.
 // The error is [ErrLocked] if it is locked already, and wraps [errors.ErrUnsupported]
 // where the system or the file system has no locks.
 func TryLock(f *os.File) error {

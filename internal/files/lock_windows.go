@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// TryLock locks an open file until it is closed or its process ends, however it ends.
+// TryLock locks an open file until it is closed or the process ends, even by a kill.
 // The error is [ErrLocked] if it is locked already.
 func TryLock(f *os.File) error {
 	// Others cannot read a locked range, so it lies far behind the contents.

@@ -1,8 +1,8 @@
-// Package runfolder keeps the folder of a training run: its checkpoints, and a lock that
-// keeps a second run out.
+// Package runfolder manages the folder of a training run: the names of its checkpoints,
+// and a lock that keeps a second run out.
 //
-// It replaces and removes files of the folder itself only, and only checkpoints that
-// halfgrad has written. Paths are never patterns.
+// It removes only checkpoints that halfgrad has written, in that folder alone. Paths are
+// never patterns.
 package runfolder
 
 import (
@@ -22,15 +22,15 @@ import (
 	"github.com/halfgrad/halfgrad/internal/files"
 )
 
-// The checkpoints in a folder: that of the last save, and that with the best validation.
+// The checkpoints in a folder: the last one, and the one with the best validation.
 // [Epoch] names the others.
 const (
 	Checkpoint = "checkpoint.safetensors"
 	Best       = "best.safetensors"
 )
 
-// lockName is the file that is locked. It is there only while a run is, or after a run
-// that was killed.
+// lockName is the file that is locked. It exists during a run, and after one that was
+// killed.
 const lockName = ".halfgrad.lock"
 
 // Epoch returns the name of the checkpoint of an epoch, counted from 1.
@@ -60,18 +60,18 @@ func IsCheckpoint(path string) bool {
 	return ok
 }
 
-// Reserved reports whether a name is that of a file which a run writes into its folder.
-// Upper and lower case are the same: they are on some file systems.
+// Reserved reports whether a run may write a file of that name into its folder. It
+// ignores case, as some file systems do.
 func Reserved(name string) bool {
 	name = strings.ToLower(name)
 	return isName(name) || name == lockName
 }
 
-// Folder is the folder of a run under way, locked against other runs.
+// Folder is the folder of a run, locked against other runs.
 type Folder struct {
 	dir  string
 	lock *os.File // nil where there are no locks
-	made []string // the folders that Open made, the innermost first
+	made []string // the folders that Open created, innermost first
 }
 
 // BusyError reports a folder in which another process runs.
@@ -97,11 +97,11 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s is running in %s: want another folder, or wait until it has ended", who, e.Dir)
 }
 
-// ForeignError reports a file that has the name of one of a run's, but was not written by
-// halfgrad or is damaged.
+// ForeignError reports a file that a run would replace, but that halfgrad did not write
+// or that is damaged.
 type ForeignError struct {
 	Path string
-	Err  error // nil if it is sound, but of something else
+	Err  error // nil for a sound file of something else
 }
 
 func (e *ForeignError) Error() string {
@@ -113,12 +113,11 @@ func (e *ForeignError) Error() string {
 
 func (e *ForeignError) Unwrap() error { return e.Err }
 
-// Open makes the folder dir unless it is there, locks it, and removes the temporary files
-// that runs which were killed have left there. The error is a [*BusyError] if another
-// process holds it, and a [*ForeignError] if a file in it would be replaced or removed
-// that is someone else's.
+// Open creates the folder dir if need be, locks it, and removes the temporary files that
+// killed runs left there. The error is a [*BusyError] if another process holds the lock,
+// and a [*ForeignError] if the run would replace a file that halfgrad did not write.
 //
-// Where the file system has no locks, Locked is false.
+// Where the file system has no locks, Open succeeds and Locked is false.
 func Open(dir string) (f *Folder, err error) {
 	f = &Folder{dir: dir}
 	if f.made, err = missing(dir); err != nil {
@@ -144,9 +143,9 @@ func Open(dir string) (f *Folder, err error) {
 	return f, nil
 }
 
-// CheckEpochs returns a [*ForeignError] if a checkpoint of an epoch up to last is someone
-// else's. Prune leaves such files alone, but a run that keeps its epochs would replace
-// them.
+// CheckEpochs returns a [*ForeignError] if there is a file named as the checkpoint of an
+// epoch up to last that halfgrad did not write. A run that keeps its epochs would replace
+// it.
 func (f *Folder) CheckEpochs(last int) error {
 	entries, err := os.ReadDir(f.dir)
 	if err != nil {
@@ -162,7 +161,8 @@ func (f *Folder) CheckEpochs(last int) error {
 	return nil
 }
 
-// check returns a [*ForeignError] if there is a file of that name that is someone else's.
+// check returns a [*ForeignError] if there is a file of that name that halfgrad did not
+// write.
 func (f *Folder) check(name string) error {
 	ok, err := written(f.Path(name))
 	if ok || errors.Is(err, fs.ErrNotExist) {
@@ -171,7 +171,7 @@ func (f *Folder) check(name string) error {
 	return &ForeignError{f.Path(name), err}
 }
 
-// missing returns the folders that have to be made for dir, the innermost first.
+// missing returns the folders to create for dir, innermost first.
 func missing(dir string) (made []string, err error) {
 	for {
 		switch _, err := os.Stat(dir); {
@@ -189,8 +189,7 @@ func missing(dir string) (made []string, err error) {
 	}
 }
 
-// written reports whether halfgrad has written the checkpoint path. It reads the header
-// alone.
+// written reports whether halfgrad wrote the checkpoint path. It reads only the header.
 func written(path string) (bool, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -245,7 +244,7 @@ func (f *Folder) acquire() error {
 	}
 }
 
-// own writes into the locked file who holds it.
+// own writes this process into the locked file.
 func (f *Folder) own(lock *os.File) error {
 	text, err := io.ReadAll(io.LimitReader(lock, 1<<16))
 	if err == nil && len(text) > 0 {
@@ -266,7 +265,8 @@ func (f *Folder) own(lock *os.File) error {
 	return err
 }
 
-// holder returns who has locked a file. The process may not have written that yet.
+// holder returns the process in a locked file. It waits a while for the process to write
+// itself there.
 func holder(lock *os.File) (o Owner) {
 	for range 50 {
 		text := make([]byte, 1<<10)
@@ -285,7 +285,7 @@ func (f *Folder) Locked() bool { return f.lock != nil }
 // Path returns the path of a file in the folder.
 func (f *Folder) Path(name string) string { return filepath.Join(f.dir, name) }
 
-// Close unlocks the folder, and removes it if Open has made it and nothing is in it.
+// Close unlocks the folder. It removes the folders that Open created if they are empty.
 func (f *Folder) Close() error {
 	var err error
 	if f.lock != nil {
@@ -307,7 +307,7 @@ func (f *Folder) Close() error {
 	return err
 }
 
-// Prune removes the checkpoints of all epochs but those from first to last.
+// Prune removes the checkpoints that halfgrad wrote of epochs before first or after last.
 func (f *Folder) Prune(first, last int) error {
 	entries, err := os.ReadDir(f.dir)
 	if err != nil {
@@ -325,7 +325,7 @@ func (f *Folder) Prune(first, last int) error {
 	return nil
 }
 
-// Remove removes a checkpoint, if there is one of that name which halfgrad has written.
+// Remove removes the checkpoint of that name, if halfgrad wrote it.
 func (f *Folder) Remove(name string) error {
 	if !IsCheckpoint(f.Path(name)) {
 		return nil
