@@ -72,6 +72,7 @@ type gemmArgs struct {
 	bias         *float32 // nil for none
 	relu, finite bool     // finite is the result
 
+	//lint:ignore U1000 only the assembly uses it
 	most [8]uint16 // the largest doubled magnitudes so far; begins as zeros
 }
 
