@@ -1,4 +1,4 @@
-// Package tensor has dense row-major arrays of fp16 or fp32, and two-dimensional
+// Package tensor has dense row-major arrays of one element type each, and two-dimensional
 // views of them for matrix products.
 //
 // It is storage only, without arithmetic, broadcasting or autograd: package kernels
@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/halfgrad/halfgrad/bf16"
 	"github.com/halfgrad/halfgrad/fp16"
 )
 
@@ -18,17 +19,23 @@ type DType uint8
 
 // The element types. The zero DType is not valid.
 const (
-	F16 DType = iota + 1 // IEEE 754 binary16
-	F32                  // IEEE 754 binary32
+	F16  DType = iota + 1 // IEEE 754 binary16
+	F32                   // IEEE 754 binary32
+	BF16                  // bfloat16, the upper half of an IEEE 754 binary32
+	I32                   // 32-bit integers, such as labels and tokens
 )
 
-// String returns "fp16" or "fp32", the names used on the command line.
+// String returns "fp16", "fp32", "bf16" or "int32".
 func (d DType) String() string {
 	switch d {
 	case F16:
 		return "fp16"
 	case F32:
 		return "fp32"
+	case BF16:
+		return "bf16"
+	case I32:
+		return "int32"
 	}
 	return fmt.Sprintf("DType(%d)", uint8(d))
 }
@@ -36,15 +43,16 @@ func (d DType) String() string {
 // Size returns the size of one element in bytes.
 func (d DType) Size() int {
 	switch d {
-	case F16:
+	case F16, BF16:
 		return 2
-	case F32:
+	case F32, I32:
 		return 4
 	}
 	panic("tensor: Size of an invalid DType")
 }
 
-// ParseDType is the inverse of [DType.String].
+// ParseDType returns the type of the given name, fp16 or fp32: those that kernels have
+// products for.
 func ParseDType(s string) (DType, error) {
 	switch s {
 	case "fp16":
@@ -58,10 +66,9 @@ func ParseDType(s string) (DType, error) {
 // Tensor is a dense row-major array. The zero Tensor is empty and has no type;
 // [Tensor.Resize] gives it both.
 type Tensor struct {
-	dtype DType
-	shape []int
-	f16   []fp16.Float16 // the elements when dtype is F16
-	f32   []float32      // the elements when dtype is F32
+	shape    []int
+	elements Elements
+	memory   Elements // begins with the elements, and may have more
 }
 
 // New returns a tensor of zeros. It panics if dtype is not valid, if a dimension is
@@ -73,18 +80,24 @@ func New(dtype DType, shape ...int) *Tensor {
 	return t
 }
 
-// FromF16 returns a tensor of the given shape that keeps data. It panics like [New],
-// and if len(data) is not the product of the dimensions.
-func FromF16(data []fp16.Float16, shape ...int) *Tensor {
-	checkLen(len(data), shape)
-	return &Tensor{dtype: F16, shape: slices.Clone(shape), f16: data}
+// FromElements returns a tensor of the given shape that keeps e. It panics like [New],
+// and if the number of elements is not the product of the dimensions.
+func FromElements(e Elements, shape ...int) *Tensor {
+	checkLen(e.len, shape)
+	if e.dtype == 0 {
+		panic("tensor: elements without a type")
+	}
+	return &Tensor{slices.Clone(shape), e, e}
 }
 
-// FromF32 returns a tensor of the given shape that keeps data. It panics like [New],
-// and if len(data) is not the product of the dimensions.
+// FromF16 is [FromElements] of a slice.
+func FromF16(data []fp16.Float16, shape ...int) *Tensor {
+	return FromElements(Of(data), shape...)
+}
+
+// FromF32 is [FromElements] of a slice.
 func FromF32(data []float32, shape ...int) *Tensor {
-	checkLen(len(data), shape)
-	return &Tensor{dtype: F32, shape: slices.Clone(shape), f32: data}
+	return FromElements(Of(data), shape...)
 }
 
 func checkLen(n int, shape []int) {
@@ -117,63 +130,78 @@ func volume(shape []int) int {
 	return n
 }
 
-// Resize gives t a type and a shape. It keeps t's memory if that is large enough, so
-// that a buffer sized once for a full batch serves smaller ones without allocating.
-// The elements' values are unspecified afterwards, except that new memory is zero. It
-// panics like [New].
+// Resize gives t a type and a shape. It keeps t's memory if that is large enough and of
+// the same type, so that a buffer sized once for a full batch serves smaller ones without
+// allocating. The elements' values are unspecified afterwards, except that new memory is
+// zero. It panics like [New].
 func (t *Tensor) Resize(dtype DType, shape ...int) {
 	n := volume(shape)
-	switch dtype {
-	case F16:
-		t.f16, t.f32 = grow(t.f16, n), nil
-	case F32:
-		t.f16, t.f32 = nil, grow(t.f32, n)
-	default:
-		panic(fmt.Sprintf("tensor: invalid %v", dtype))
+	if t.memory.dtype != dtype || t.memory.len < n {
+		t.memory = Make(dtype, n)
 	}
-	t.dtype = dtype
+	t.elements = t.memory.Slice(0, n)
 	t.shape = append(t.shape[:0], shape...)
 }
 
-func grow[E any](s []E, n int) []E {
-	if s == nil || cap(s) < n {
-		return make([]E, n)
+// SetRows changes the first dimension to n, within t's memory and without allocating: a
+// tensor made for a full batch becomes one for a smaller batch, and back. The elements of
+// the first rows stay as they are. It panics if t has no dimensions, or if n is negative
+// or more than the memory has room for.
+func (t *Tensor) SetRows(n int) {
+	if len(t.shape) == 0 {
+		panic("tensor: SetRows of a tensor without dimensions")
 	}
-	return s[:n]
+	row := volume(t.shape[1:])
+	if n < 0 || row > 0 && n > t.memory.len/row {
+		panic(fmt.Sprintf("tensor: SetRows to %d of a tensor of shape %v with memory for %d elements", n, slices.Clone(t.shape), t.memory.len))
+	}
+	t.shape[0] = n
+	t.elements = t.memory.Slice(0, n*row)
+}
+
+// ViewRows makes t a view of the rows of another tensor from the index from up to, and not
+// including, to. They share the elements. It allocates only if t never had as many
+// dimensions. It panics if the other tensor has no dimensions or no such rows.
+func (t *Tensor) ViewRows(of *Tensor, from, to int) {
+	if len(of.shape) == 0 {
+		panic("tensor: ViewRows of a tensor without dimensions")
+	}
+	if from < 0 || from > to || to > of.shape[0] {
+		panic(fmt.Sprintf("tensor: rows %d to %d of a tensor of shape %v", from, to, slices.Clone(of.shape)))
+	}
+	row := volume(of.shape[1:])
+	t.elements = of.elements.Slice(from*row, to*row)
+	t.memory = t.elements
+	t.shape = append(t.shape[:0], of.shape...)
+	t.shape[0] = to - from
 }
 
 // DType returns the type of the elements.
-func (t *Tensor) DType() DType { return t.dtype }
+func (t *Tensor) DType() DType { return t.elements.dtype }
 
 // Shape returns the dimensions, outermost first. Do not change them.
 func (t *Tensor) Shape() []int { return t.shape }
 
 // Len returns the number of elements.
-func (t *Tensor) Len() int { return len(t.f16) + len(t.f32) }
+func (t *Tensor) Len() int { return t.elements.len }
 
-// F16 returns the elements of an fp16 tensor. It panics if t is of another type.
-func (t *Tensor) F16() []fp16.Float16 {
-	if t.dtype != F16 {
-		panic("tensor: F16 of a tensor of " + t.dtype.String())
-	}
-	return t.f16
-}
+// Elements returns the elements, row after row. They are shared, not copied.
+func (t *Tensor) Elements() Elements { return t.elements }
 
-// F32 returns the elements of an fp32 tensor. It panics if t is of another type.
-func (t *Tensor) F32() []float32 {
-	if t.dtype != F32 {
-		panic("tensor: F32 of a tensor of " + t.dtype.String())
-	}
-	return t.f32
-}
+// F16 is [Elements.F16] of t's elements.
+func (t *Tensor) F16() []fp16.Float16 { return t.elements.F16() }
 
-// FirstNonFinite returns the index of the first stored infinity or NaN, or −1.
-func (t *Tensor) FirstNonFinite() int {
-	if t.dtype == F16 {
-		return slices.IndexFunc(t.f16, func(h fp16.Float16) bool { return !fp16.IsFinite(h) })
-	}
-	return slices.IndexFunc(t.f32, func(x float32) bool { return x-x != 0 })
-}
+// BF16 is [Elements.BF16] of t's elements.
+func (t *Tensor) BF16() []bf16.BFloat16 { return t.elements.BF16() }
+
+// F32 is [Elements.F32] of t's elements.
+func (t *Tensor) F32() []float32 { return t.elements.F32() }
+
+// I32 is [Elements.I32] of t's elements.
+func (t *Tensor) I32() []int32 { return t.elements.I32() }
+
+// FirstNonFinite is [Elements.FirstNonFinite] of t's elements.
+func (t *Tensor) FirstNonFinite() int { return t.elements.FirstNonFinite() }
 
 // Matrix returns a matrix that shares t's memory. Its columns are the last dimension,
 // its rows all others; a tensor of one dimension is a single row. It panics if t has
@@ -183,8 +211,12 @@ func (t *Tensor) Matrix() Matrix {
 		panic("tensor: Matrix of a tensor without dimensions")
 	}
 	cols := t.shape[len(t.shape)-1]
-	return Matrix{
-		Rows: volume(t.shape[:len(t.shape)-1]), Cols: cols, Stride: cols,
-		F16: t.f16, F32: t.f32,
+	m := Matrix{Rows: volume(t.shape[:len(t.shape)-1]), Cols: cols, Stride: cols}
+	switch t.elements.dtype {
+	case F16:
+		m.F16 = t.F16()
+	case F32:
+		m.F32 = t.F32()
 	}
+	return m
 }

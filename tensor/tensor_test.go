@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/halfgrad/halfgrad/bf16"
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -35,6 +36,62 @@ func TestResizeKeepsMemory(t *testing.T) {
 	}
 }
 
+func TestSetRows(t *testing.T) {
+	x := tensor.FromF32([]float32{0, 1, 2, 3, 4, 5, 6, 7}, 4, 2)
+	if n := testing.AllocsPerRun(10, func() { x.SetRows(1); x.SetRows(3) }); n != 0 {
+		t.Errorf("SetRows allocates %v times", n)
+	}
+	if !slices.Equal(x.Shape(), []int{3, 2}) || !slices.Equal(x.F32(), []float32{0, 1, 2, 3, 4, 5}) {
+		t.Errorf("three rows: shape %v, elements %v", x.Shape(), x.F32())
+	}
+	x.SetRows(4)
+	if x.Len() != 8 || x.F32()[7] != 7 {
+		t.Errorf("all rows again: %v", x.F32())
+	}
+	x.SetRows(0)
+	if x.Len() != 0 || x.Matrix().Rows != 0 {
+		t.Errorf("no rows: %v", x.F32())
+	}
+	empty := tensor.New(tensor.F16, 2, 0)
+	empty.SetRows(5)
+	if !slices.Equal(empty.Shape(), []int{5, 0}) {
+		t.Errorf("rows without elements: shape %v", empty.Shape())
+	}
+	scalar := tensor.New(tensor.BF16, 3)
+	scalar.SetRows(1)
+	if scalar.Len() != 1 || len(scalar.BF16()) != 1 {
+		t.Errorf("one of three elements: shape %v", scalar.Shape())
+	}
+}
+
+func TestViewRows(t *testing.T) {
+	x := tensor.FromElements(tensor.Of([]int32{0, 1, 2, 3, 4, 5, 6, 7}), 4, 1, 2)
+	view := new(tensor.Tensor)
+	view.ViewRows(x, 1, 3)
+	if !slices.Equal(view.Shape(), []int{2, 1, 2}) || !slices.Equal(view.I32(), []int32{2, 3, 4, 5}) {
+		t.Errorf("rows 1 and 2: shape %v, elements %v", view.Shape(), view.I32())
+	}
+	view.I32()[0] = -2
+	if x.I32()[2] != -2 {
+		t.Error("the view has elements of its own")
+	}
+	if n := testing.AllocsPerRun(10, func() { view.ViewRows(x, 3, 4); view.ViewRows(x, 0, 4) }); n != 0 {
+		t.Errorf("ViewRows allocates %v times", n)
+	}
+	view.ViewRows(x, 4, 4)
+	if view.Len() != 0 || view.DType() != tensor.I32 {
+		t.Errorf("no rows: %d elements of %v", view.Len(), view.DType())
+	}
+	view.ViewRows(x, 0, 1)
+	defer func() {
+		want := "tensor: SetRows to 2 of a tensor of shape [1 1 2] with memory for 2 elements"
+		if msg := recover(); msg != want {
+			t.Errorf("panic %v, want %q: a view must not grow into its neighbours", msg, want)
+		}
+	}()
+	view.SetRows(2)
+}
+
 // Sizes whose products overflow an int, on machines of 32 and of 64 bits.
 const (
 	root = 1 << (bits.UintSize / 2) // its square is 0
@@ -44,16 +101,23 @@ const (
 func TestPanics(t *testing.T) {
 	half := tensor.New(tensor.F16, 2, 3)
 	for want, f := range map[string]func(){
-		"tensor: 5 elements given for the shape [2 3]": func() { tensor.FromF32(make([]float32, 5), 2, 3) },
-		"tensor: 6 elements given for the shape [7]":   func() { tensor.FromF16(make([]fp16.Float16, 6), 7) },
-		"tensor: negative dimension in [2 -1]":         func() { tensor.New(tensor.F32, 2, -1) },
-		"tensor: invalid DType(0)":                     func() { tensor.New(0, 2) },
-		"tensor: F32 of a tensor of fp16":              func() { half.F32() },
-		"tensor: F16 of a tensor of fp32":              func() { tensor.New(tensor.F32, 1).F16() },
-		"tensor: Matrix of a tensor without dim":       func() { tensor.New(tensor.F32).Matrix() },
-		"tensor: block of 2×2 at (1, 0) of a 2×3":      func() { half.Matrix().Block(1, 0, 2, 2) },
-		"tensor: block of 2×-1":                        func() { half.Matrix().Block(0, 0, 2, -1) },
-		"tensor: a row of a transposed":                func() { half.Matrix().T().LoadRow(make([]float32, 2), 0) },
+		"tensor: 5 elements given for the shape [2 3]":                      func() { tensor.FromF32(make([]float32, 5), 2, 3) },
+		"tensor: 6 elements given for the shape [7]":                        func() { tensor.FromF16(make([]fp16.Float16, 6), 7) },
+		"tensor: negative dimension in [2 -1]":                              func() { tensor.New(tensor.F32, 2, -1) },
+		"tensor: invalid DType(0)":                                          func() { tensor.New(0, 2) },
+		"tensor: F32 of elements of fp16":                                   func() { half.F32() },
+		"tensor: F16 of elements of fp32":                                   func() { tensor.New(tensor.F32, 1).F16() },
+		"tensor: elements without a type":                                   func() { tensor.FromElements(tensor.Elements{}, 0) },
+		"tensor: SetRows of a tensor without dim":                           func() { tensor.New(tensor.F32).SetRows(1) },
+		"tensor: SetRows to 3 of a tensor of shape [2 3] with memory for 6": func() { half.SetRows(3) },
+		"tensor: SetRows to -1 of a tensor":                                 func() { half.SetRows(-1) },
+		"tensor: ViewRows of a tensor without dim":                          func() { half.ViewRows(tensor.New(tensor.F32), 0, 0) },
+		"tensor: rows 1 to 3 of a tensor of shape [2 3]":                    func() { new(tensor.Tensor).ViewRows(half, 1, 3) },
+		"tensor: rows 1 to 0 of a tensor of shape [2 3]":                    func() { new(tensor.Tensor).ViewRows(half, 1, 0) },
+		"tensor: Matrix of a tensor without dim":                            func() { tensor.New(tensor.F32).Matrix() },
+		"tensor: block of 2×2 at (1, 0) of a 2×3":                           func() { half.Matrix().Block(1, 0, 2, 2) },
+		"tensor: block of 2×-1":                                             func() { half.Matrix().Block(0, 0, 2, -1) },
+		"tensor: a row of a transposed":                                     func() { half.Matrix().T().LoadRow(make([]float32, 2), 0) },
 	} {
 		func() {
 			defer func() {
@@ -103,14 +167,19 @@ func TestBlockOutside(t *testing.T) {
 }
 
 func TestDType(t *testing.T) {
-	for _, d := range []tensor.DType{tensor.F16, tensor.F32} {
-		got, err := tensor.ParseDType(d.String())
-		if err != nil || got != d {
-			t.Errorf("ParseDType(%q) = %v, %v", d, got, err)
+	for d, want := range map[tensor.DType]struct {
+		name   string
+		size   int
+		parses bool
+	}{
+		tensor.F16: {"fp16", 2, true}, tensor.F32: {"fp32", 4, true}, tensor.BF16: {"bf16", 2, false}, tensor.I32: {"int32", 4, false},
+	} {
+		if d.String() != want.name || d.Size() != want.size {
+			t.Errorf("%v has %d bytes, want %v", d, d.Size(), want)
 		}
-	}
-	if tensor.F16.Size() != 2 || tensor.F32.Size() != 4 {
-		t.Error("sizes are wrong")
+		if got, err := tensor.ParseDType(want.name); want.parses && got != d || want.parses != (err == nil) {
+			t.Errorf("ParseDType(%q) = %v, %v", want.name, got, err)
+		}
 	}
 	for _, s := range []string{"", "fp64", "FP16"} {
 		if _, err := tensor.ParseDType(s); err == nil || !strings.Contains(err.Error(), "fp16 or fp32") {
@@ -135,6 +204,14 @@ func TestFirstNonFinite(t *testing.T) {
 		if got := tensor.FromF16(half, len(half)).FirstNonFinite(); got != c.want {
 			t.Errorf("fp16 %v: %d, want %d", c.values, got, c.want)
 		}
+	}
+	brain := tensor.Make(tensor.BF16, 3)
+	brain.Store([]float32{bf16.Max, 65520, inf})
+	if got := brain.FirstNonFinite(); got != 2 {
+		t.Errorf("bf16: %d, want 2", got)
+	}
+	if got := tensor.Of([]int32{math.MinInt32}).FirstNonFinite(); got != -1 {
+		t.Errorf("an integer counts as infinite: %d", got)
 	}
 	if got := tensor.FromF32([]float32{math.MaxFloat32, 65520}, 2).FirstNonFinite(); got != -1 {
 		t.Errorf("the largest fp32 counts as infinite: %d", got)
