@@ -288,5 +288,5 @@ func images(about, batch, features, classes int) data.Bytes {
 	for i := range im.Labels {
 		im.Labels[i] = int32(rng.Uint64() % uint64(classes))
 	}
-	return im.Standardized(im.MeanStd()).(data.Bytes)
+	return im.Standardized(im.MeanStd())
 }

@@ -11,17 +11,19 @@ import (
 // whether an odd number of them is set.
 type parity struct{ bits int }
 
-func (p parity) Len() int      { return 1 << p.bits }
-func (p parity) Features() int { return p.bits }
-func (p parity) Classes() int  { return 2 }
+func (p parity) Len() int              { return 1 << p.bits }
+func (p parity) Inputs() []data.Field  { return []data.Field{data.Numbers("bits", p.bits)} }
+func (p parity) Targets() []data.Field { return []data.Field{data.Classes("odd", 2)} }
 
-func (p parity) Sample(dst []float32, i int) (label int, err error) {
-	for b := range dst {
+func (p parity) Sample(i int, to *data.Sample) error {
+	bits, odd := to.Inputs[0].F32(), to.Targets[0].I32()
+	odd[0] = 0
+	for b := range bits {
 		bit := i >> b & 1
-		dst[b] = float32(bit)
-		label ^= bit
+		bits[b] = float32(bit)
+		odd[0] ^= int32(bit)
 	}
-	return label, nil
+	return nil
 }
 
 // A data set of one's own, dealt out in batches. No sample is dropped: the last
@@ -38,15 +40,15 @@ func Example() {
 		return
 	}
 	for batch, ok := loader.Next(); ok; batch, ok = loader.Next() {
-		fmt.Println(batch.X.Shape(), "labels", len(batch.Labels))
+		fmt.Println(batch.Inputs[0].Shape(), batch.Targets[0].Shape())
 	}
 	if err := loader.Err(); err != nil {
 		fmt.Println(err)
 	}
 	fmt.Println("held out", validation.Len())
 	// Output:
-	// [2 3] labels 2
-	// [2 3] labels 2
-	// [1 3] labels 1
+	// [2 3] [2]
+	// [2 3] [2]
+	// [1 3] [1]
 	// held out 3
 }

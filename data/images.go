@@ -7,14 +7,19 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Images is a labelled set of grey images of one size, as raw bytes.
+// Images is a labelled set of images of one size, as raw bytes.
 type Images struct {
 	N, H, W int
-	Classes int     // labels are in [0, Classes)
-	Pixels  []byte  // [N, H, W]: row after row, image after image; 0 to 255
-	Labels  []int32 // [N]
+	C       int      // channels of a pixel: 1 for grey, 3 for red, green and blue; 0 counts as 1
+	Classes int      // labels are in [0, Classes)
+	Pixels  []byte   // [N, H, W, C]: row after row, image after image; 0 to 255
+	Labels  []int32  // [N]
+	Names   []string // [Classes]: the names of the classes; nil if they have none
+	Files   []string // [N]: the files that the images are from; nil if they had none of their own
 }
 
 // MaxClasses is the largest number of classes that [NewImages] accepts. It bounds the
@@ -72,12 +77,16 @@ func NewImages(pixels *IDX, pixelsName string, labels *IDX, labelsName string, c
 }
 
 // SHA256 returns a digest of the images and their labels, in hexadecimal: the SHA-256
-// of N, H and W as big-endian uint32, the pixels, and the labels as big-endian int32.
-// The number of classes is not part of it.
+// of N, H, W and, if it is more than 1, C, as big-endian uint32, the pixels, and the
+// labels as big-endian int32. The number of classes and all names are not part of it.
 func (im *Images) SHA256() string {
 	hash := sha256.New()
 	var b []byte
-	for _, n := range []int{im.N, im.H, im.W} {
+	head := []int{im.N, im.H, im.W}
+	if im.C > 1 {
+		head = append(head, im.C)
+	}
+	for _, n := range head {
 		b = binary.BigEndian.AppendUint32(b, uint32(n))
 	}
 	hash.Write(b)
@@ -90,24 +99,40 @@ func (im *Images) SHA256() string {
 	return hex.EncodeToString(hash.Sum(nil))
 }
 
+// channels returns the number of bytes of a pixel.
+func (im *Images) channels() int { return max(im.C, 1) }
+
 // MeanStd returns the mean of all pixels and their population standard deviation, on
 // the scale where black is 0 and white is 1. For MNIST's training images these are the
-// familiar 0.1307 and 0.3081.
+// familiar 0.1307 and 0.3081. Of pixels in colours it takes all channels together.
 //
 // The bits are the same on every machine: the sums are exact integers, and one
 // rounding, one square root and two divisions follow. Images of a single colour have a
 // standard deviation of exactly 0. Without pixels, both results are 0.
-func (im *Images) MeanStd() (mean, std float32) {
-	var histogram [256]uint64
-	for _, p := range im.Pixels {
-		histogram[p]++
+func (im *Images) MeanStd() (mean, std float32) { return meanStd(im.Pixels, 0, 1) }
+
+// ChannelMeanStd is [Images.MeanStd] of each channel.
+func (im *Images) ChannelMeanStd() (mean, std []float32) {
+	c := im.channels()
+	mean, std = make([]float32, c), make([]float32, c)
+	for k := range c {
+		mean[k], std[k] = meanStd(im.Pixels, k, c)
 	}
-	var sum, squares uint64
+	return mean, std
+}
+
+// meanStd measures every step-th pixel value from the given one on.
+func meanStd(pixels []byte, from, step int) (mean, std float32) {
+	var histogram [256]uint64
+	for i := from; i < len(pixels); i += step {
+		histogram[pixels[i]]++
+	}
+	var n, sum, squares uint64
 	for v, count := range histogram {
+		n += count
 		sum += count * uint64(v)
 		squares += count * uint64(v) * uint64(v)
 	}
-	n := uint64(len(im.Pixels))
 	if n == 0 {
 		return 0, 0
 	}
@@ -120,54 +145,80 @@ func (im *Images) MeanStd() (mean, std float32) {
 	return float32(float64(sum) / scale), float32(math.Sqrt(spread) / scale)
 }
 
-// Standardized returns the images as a [Dataset] of H·W features, which is also a
-// [Bytes]. Pixel p stands for (p/255 − mean) / std, computed in float64 and rounded to
-// float32 once. Use the mean and std of the training images for the test images too.
+// Standardized returns the images as a [Bytes] with one input, the [H·W·C] values of
+// "image", and one target, "label". [Reshape] gives the input its rows, columns and
+// channels. Pixel value p stands for (p/255 − mean) / std, computed in float64 and rounded
+// to float32 once. Use the mean and std of the training images for the test images too.
 //
 // A std of 0, that of images of a single colour, counts as 1. Standardized panics if
 // mean or std is not finite, if std is negative, or if the lengths of Pixels and Labels
-// do not fit N, H and W.
-func (im *Images) Standardized(mean, std float32) Dataset {
-	if x := float64(mean) + float64(std); x-x != 0 || std < 0 {
-		panic(fmt.Sprintf("data: Standardized: mean %v and std %v cannot be", mean, std))
+// do not fit N, H, W and C.
+func (im *Images) Standardized(mean, std float32) Bytes {
+	return im.StandardizedChannels([]float32{mean}, []float32{std})
+}
+
+// StandardizedChannels is [Images.Standardized] with a mean and a std for each channel.
+func (im *Images) StandardizedChannels(mean, std []float32) Bytes {
+	c := im.channels()
+	if len(mean) != len(std) || len(mean) != c && len(mean) != 1 {
+		panic(fmt.Sprintf("data: Standardized: %d means and %d stds for %d channels", len(mean), len(std), c))
 	}
-	if len(im.Labels) != im.N || len(im.Pixels) != im.N*im.H*im.W {
-		panic(fmt.Sprintf("data: Standardized: %d pixels and %d labels for %d images of %d×%d",
-			len(im.Pixels), len(im.Labels), im.N, im.H, im.W))
+	size := im.H * im.W * c
+	if len(im.Labels) != im.N || len(im.Pixels) != im.N*size {
+		panic(fmt.Sprintf("data: Standardized: %d bytes of pixels and %d labels for %d images of %d×%d×%d",
+			len(im.Pixels), len(im.Labels), im.N, im.H, im.W, c))
 	}
-	if std == 0 {
-		std = 1
+	ds := &standardized{
+		images: im, size: size, values: make([][256]float32, len(mean)),
+		inputs: []Field{Numbers("image", size)}, targets: []Field{Classes("label", im.Classes)},
 	}
-	ds := &standardized{images: im}
-	for p := range ds.value {
-		ds.value[p] = float32((float64(p)/255 - float64(mean)) / float64(std))
+	for k := range mean {
+		mean, std := float64(mean[k]), float64(std[k])
+		if x := mean + std; x-x != 0 || std < 0 {
+			panic(fmt.Sprintf("data: Standardized: mean %v and std %v cannot be", mean, std))
+		}
+		if std == 0 {
+			std = 1
+		}
+		for p := range ds.values[k] {
+			ds.values[k][p] = float32((float64(p)/255 - mean) / std)
+		}
 	}
 	return ds
 }
 
-// standardized is the Dataset that Images.Standardized returns.
+// standardized is what Images.Standardized returns.
 type standardized struct {
-	images *Images
-	value  [256]float32 // the standardised value of each pixel value
+	images          *Images
+	size            int            // bytes of an image
+	values          [][256]float32 // the standardised value of each pixel value; one table for all channels, or one for each
+	inputs, targets []Field
 }
 
-func (ds *standardized) Len() int      { return ds.images.N }
-func (ds *standardized) Features() int { return ds.images.H * ds.images.W }
-func (ds *standardized) Classes() int  { return ds.images.Classes }
+func (ds *standardized) Len() int         { return ds.images.N }
+func (ds *standardized) Inputs() []Field  { return ds.inputs }
+func (ds *standardized) Targets() []Field { return ds.targets }
 
-func (ds *standardized) Sample(dst []float32, i int) (int, error) {
-	n := ds.Features()
-	pixels := ds.images.Pixels[i*n : (i+1)*n]
-	dst = dst[:len(pixels)] // spares the loop a bounds check
-	for j, p := range pixels {
-		dst[j] = ds.value[p]
+func (ds *standardized) Sample(i int, to *Sample) error {
+	pixels, _ := ds.Raw(i, to.Targets)
+	x := to.Inputs[0].F32()
+	if len(ds.values) == 1 {
+		value := &ds.values[0]
+		x = x[:len(pixels)] // spares the loop a bounds check
+		for j, p := range pixels {
+			x[j] = value[p]
+		}
+		return nil
 	}
-	return int(ds.images.Labels[i]), nil
+	for j, p := range pixels {
+		x[j] = ds.values[j%len(ds.values)][p]
+	}
+	return nil
 }
 
-func (ds *standardized) Raw(i int) ([]byte, int, error) {
-	n := ds.Features()
-	return ds.images.Pixels[i*n : (i+1)*n], int(ds.images.Labels[i]), nil
+func (ds *standardized) Raw(i int, targets []tensor.Elements) ([]byte, error) {
+	targets[0].I32()[0] = ds.images.Labels[i]
+	return ds.images.Pixels[i*ds.size : (i+1)*ds.size], nil
 }
 
-func (ds *standardized) Values() *[256]float32 { return &ds.value }
+func (ds *standardized) Values() [][256]float32 { return ds.values }

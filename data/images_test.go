@@ -102,15 +102,15 @@ func TestStandardized(t *testing.T) {
 	im := &data.Images{N: 2, H: 16, W: 16, Classes: 3, Pixels: pixels, Labels: []int32{2, 1}}
 	for _, tt := range []struct{ mean, std float32 }{{0.1307, 0.3081}, {0, 1}, {0.5, 1e-3}} {
 		ds := im.Standardized(tt.mean, tt.std)
-		if ds.Len() != 2 || ds.Features() != 256 || ds.Classes() != 3 {
-			t.Fatalf("%d samples of %d features in %d classes", ds.Len(), ds.Features(), ds.Classes())
+		if diff := cmp.Diff([]data.Field{data.Numbers("image", 256), data.Classes("label", 3)}, slices.Concat(ds.Inputs(), ds.Targets())); ds.Len() != 2 || diff != "" {
+			t.Fatalf("%d samples: %s", ds.Len(), diff)
 		}
-		got := make([]float32, 256)
+		got := data.NewSample(ds)
 		for i := range 2 {
-			if label, err := ds.Sample(got, i); label != int(im.Labels[i]) || err != nil {
-				t.Errorf("sample %d has label %d and error %v, want %d", i, label, err, im.Labels[i])
+			if err := ds.Sample(i, got); got.Targets[0].I32()[0] != im.Labels[i] || err != nil {
+				t.Errorf("sample %d has label %d and error %v, want %d", i, got.Targets[0].I32()[0], err, im.Labels[i])
 			}
-			for j, x := range got {
+			for j, x := range got.Inputs[0].F32() {
 				p := im.Pixels[256*i+j]
 				want := float32((float64(p)/255 - float64(tt.mean)) / float64(tt.std))
 				if x != want {
@@ -130,12 +130,12 @@ func TestStandardizedByItsOwnMeasure(t *testing.T) {
 	im := &data.Images{N: 10, H: 10, W: 10, Classes: 1, Pixels: pixels, Labels: make([]int32, 10)}
 	ds := im.Standardized(im.MeanStd())
 	var sum, squares float64
-	x := make([]float32, 100)
+	x := data.NewSample(ds)
 	for i := range 10 {
-		if _, err := ds.Sample(x, i); err != nil {
+		if err := ds.Sample(i, x); err != nil {
 			t.Fatal(err)
 		}
-		for _, v := range x {
+		for _, v := range x.Inputs[0].F32() {
 			sum += float64(v)
 			squares += float64(v) * float64(v)
 		}
@@ -147,8 +147,11 @@ func TestStandardizedByItsOwnMeasure(t *testing.T) {
 
 func TestStandardizedOfOneColour(t *testing.T) {
 	im := &data.Images{N: 1, H: 2, W: 2, Classes: 1, Pixels: []byte{77, 77, 77, 77}, Labels: []int32{0}}
-	x := []float32{9, 9, 9, 9}
-	if _, err := im.Standardized(im.MeanStd()).Sample(x, 0); err != nil {
+	ds := im.Standardized(im.MeanStd())
+	to := data.NewSample(ds)
+	x := to.Inputs[0].F32()
+	copy(x, []float32{9, 9, 9, 9})
+	if err := ds.Sample(0, to); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range x {

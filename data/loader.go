@@ -14,7 +14,7 @@ import (
 // LoaderConfig says how a [Loader] deals out its data set.
 type LoaderConfig struct {
 	BatchSize int          // samples per batch, at least 1; the last batch of an epoch may be smaller
-	DType     tensor.DType // the type of Batch.X
+	DType     tensor.DType // of inputs of numbers: fp16, bf16 or fp32
 	Shuffle   bool         // a new order for each epoch, instead of that of the data set; and new variants of the samples of [Random]
 	Seed      uint64       // of the shuffling
 
@@ -30,12 +30,17 @@ type LoaderConfig struct {
 // at 64, 622 and 588 at 128. An image has 784 values.)
 const AheadFrom = 1 << 13
 
-// Batch is a number of samples and their labels.
+// Batch is a number of samples. Its tensors are those of the data set's fields, in the
+// same order, and their first dimension is the sample.
 type Batch struct {
-	X      *tensor.Tensor // [n, features], one sample a row
-	Labels []int          // [n]
-	Finite bool           // whether all of X is known to be finite
+	Inputs  []*tensor.Tensor // [n, shape of the field]: numbers in the loader's type, classes in int32
+	Targets []*tensor.Tensor // [n, shape of the field]: numbers in fp32, classes in int32
+	Finite  bool             // whether all inputs are known to be finite
+	First   int              // the number of the first sample in the order of the epoch
 }
+
+// Len returns the number of samples.
+func (b *Batch) Len() int { return b.Inputs[0].Shape()[0] }
 
 // Loader deals out a data set in batches, epoch by epoch. In each epoch every
 // sample comes exactly once; where the batch size does not divide the number
@@ -66,21 +71,29 @@ type Loader struct {
 
 // slot is the memory of a batch.
 type slot struct {
-	full, last Batch     // last shares full's memory
-	row        []float32 // one sample on its way to fp16
-	raw        [][]byte  // the samples, where they are Bytes to be translated
-	drawn      []byte    // those of them that were drawn
+	full, last Batch    // last shares full's memory
+	sample     Sample   // the one that is being made, in full's memory but for rows
+	rows       []row    // the inputs that are rounded from fp32
+	raw        [][]byte // the inputs, where they are Bytes
+	drawn      []byte   // those of them that were drawn
+}
+
+// row is an input of one sample, in fp32.
+type row struct {
+	input  int
+	values []float32
 }
 
 // dealer makes batches.
 type dealer struct {
-	ds  Dataset
-	cfg LoaderConfig
-	n   int // samples
+	ds              Dataset
+	inputs, targets []Field
+	cfg             LoaderConfig
+	n               int // samples
 
-	bytes  Bytes // nil where Sample is called
-	table  [256]fp16.Float16
-	random Random // nil where each sample is always the same
+	bytes  Bytes               // nil where Sample is called
+	tables [][256]fp16.Float16 // the values of bytes in fp16; nil for another type
+	random Random              // nil where each sample is always the same
 	pcg    rand.PCG
 	at     int // the sample that is being made
 }
@@ -107,10 +120,10 @@ type made struct {
 }
 
 // SampleError reports a sample that a [Dataset] could not provide, or provided with a
-// label out of range.
+// class out of range, or with a target that is not finite.
 type SampleError struct {
 	Index int   // of the sample in the data set
-	Err   error // the data set's own, or what is wrong with the label
+	Err   error // the data set's own, or what is wrong with the value
 }
 
 // Error returns one line with all of e.
@@ -138,37 +151,48 @@ func (e *PositionError) Error() string {
 }
 
 // NewLoader returns a Loader for ds, at the first batch of epoch 0. The error is
-// [ErrEmpty] if ds has no samples; or it says that ds has no features or classes, or that
+// [ErrEmpty] if ds has no samples; or it says what is wrong with the fields of ds, or that
 // the batch size or the type is not valid.
 //
 // All the memory a Loader needs is allocated here: one batch, or two where it is
 // ahead, and where it shuffles, one int per sample.
 func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
-	n, features := ds.Len(), ds.Features()
+	n, inputs, targets := ds.Len(), ds.Inputs(), ds.Targets()
 	switch {
 	case cfg.BatchSize < 1:
 		return nil, fmt.Errorf("data: a batch of %d samples cannot be: want at least 1", cfg.BatchSize)
-	case cfg.DType != tensor.F16 && cfg.DType != tensor.F32:
-		return nil, fmt.Errorf("data: batches of %v cannot be: want fp16 or fp32", cfg.DType)
+	case cfg.DType != tensor.F16 && cfg.DType != tensor.BF16 && cfg.DType != tensor.F32:
+		return nil, fmt.Errorf("data: batches of %v cannot be: want fp16, bf16 or fp32", cfg.DType)
 	case n < 1:
 		return nil, ErrEmpty
-	case features < 1 || ds.Classes() < 1:
-		return nil, fmt.Errorf("data: the data set has %d features and %d classes: want at least 1 of each", features, ds.Classes())
 	}
-	d := &dealer{ds: ds, cfg: cfg, n: n}
-	if r, ok := ds.(Random); ok && cfg.Shuffle {
-		d.random = r
+	if err := checkFields(inputs, targets); err != nil {
+		return nil, err
 	}
-	finite := false
-	if b, ok := ds.(Bytes); ok && cfg.DType == tensor.F16 {
-		d.bytes = b
-		fp16.Narrow(d.table[:], b.Values()[:])
-		finite = !slices.ContainsFunc(d.table[:], func(h fp16.Float16) bool { return !fp16.IsFinite(h) })
+	d := &dealer{ds: ds, inputs: inputs, targets: targets, cfg: cfg, n: n}
+	finite := !slices.ContainsFunc(inputs, func(f Field) bool { return f.DType == tensor.F32 })
+	if b, ok := ds.(Bytes); ok && len(inputs) == 1 && inputs[0].DType == tensor.F32 {
+		r, random := ds.(Random)
+		if random && cfg.Shuffle {
+			d.random = r
+		}
+		if cfg.DType == tensor.F16 {
+			values := b.Values()
+			if len(values) < 1 || inputs[0].Size()%len(values) != 0 {
+				return nil, fmt.Errorf("data: %d tables of values for inputs of %d bytes", len(values), inputs[0].Size())
+			}
+			d.bytes, d.tables = b, make([][256]fp16.Float16, len(values))
+			finite = true
+			for k := range values {
+				fp16.Narrow(d.tables[k][:], values[k][:])
+				finite = finite && !slices.ContainsFunc(d.tables[k][:], func(h fp16.Float16) bool { return !fp16.IsFinite(h) })
+			}
+		}
 	}
 	l := &Loader{cfg: cfg, n: n, dealer: d}
-	l.slots[0] = d.newSlot(features, finite)
+	l.slots[0] = d.newSlot(finite)
 	if cfg.Ahead {
-		l.slots[1] = d.newSlot(features, finite)
+		l.slots[1] = d.newSlot(finite)
 		l.ahead = &ahead{make(chan request, 1), make(chan made, 1)}
 		go l.ahead.work(d)
 		runtime.AddCleanup(l, func(ask chan request) { close(ask) }, l.ahead.ask)
@@ -183,20 +207,39 @@ func NewLoader(ds Dataset, cfg LoaderConfig) (*Loader, error) {
 	return l, nil
 }
 
-func (d *dealer) newSlot(features int, finite bool) *slot {
-	cfg, size := d.cfg, min(d.cfg.BatchSize, d.n)
-	labels, rest := make([]int, size), d.n%size
-	x := tensor.New(cfg.DType, size, features)
-	s := &slot{full: Batch{X: x, Labels: labels, Finite: finite}, raw: make([][]byte, size)}
-	s.last = Batch{Labels: labels[:rest], Finite: finite}
-	if cfg.DType == tensor.F16 {
-		s.last.X = tensor.FromF16(x.F16()[:rest*features], rest, features)
-		s.row = make([]float32, features)
-	} else {
-		s.last.X = tensor.FromF32(x.F32()[:rest*features], rest, features)
+func (d *dealer) newSlot(finite bool) *slot {
+	size := min(d.cfg.BatchSize, d.n)
+	rest := d.n % size
+	s := &slot{raw: make([][]byte, size)}
+	s.full.Finite, s.last.Finite = finite, finite
+	for k, f := range d.inputs {
+		dtype := f.DType
+		if dtype == tensor.F32 {
+			dtype = d.cfg.DType
+		}
+		s.full.Inputs = append(s.full.Inputs, tensor.New(dtype, slices.Concat([]int{size}, f.Shape)...))
+		if dtype != f.DType {
+			s.rows = append(s.rows, row{k, make([]float32, f.Size())})
+		}
+	}
+	for _, f := range d.targets {
+		s.full.Targets = append(s.full.Targets, tensor.New(f.DType, slices.Concat([]int{size}, f.Shape)...))
+	}
+	first := func(all []*tensor.Tensor) (views []*tensor.Tensor) {
+		for _, t := range all {
+			view := new(tensor.Tensor)
+			view.ViewRows(t, 0, rest)
+			views = append(views, view)
+		}
+		return views
+	}
+	s.last.Inputs, s.last.Targets = first(s.full.Inputs), first(s.full.Targets)
+	s.sample = Sample{make([]tensor.Elements, len(d.inputs)), make([]tensor.Elements, len(d.targets))}
+	for _, r := range s.rows {
+		s.sample.Inputs[r.input] = tensor.Of(r.values)
 	}
 	if d.random != nil {
-		s.drawn = make([]byte, size*features)
+		s.drawn = make([]byte, size*d.inputs[0].Size())
 	}
 	return s
 }
@@ -305,28 +348,24 @@ func (a *ahead) answer(d *dealer, r request) {
 // deal makes a batch.
 func (d *dealer) deal(r request) (*Batch, error) {
 	from := r.batch * d.cfg.BatchSize
-	b := &r.slot.full
-	if d.n-from < len(b.Labels) {
-		b = &r.slot.last
+	b, s := &r.slot.full, r.slot
+	n := b.Len()
+	if left := d.n - from; left < n {
+		b, n = &s.last, left
 	}
-	classes := d.ds.Classes()
-	for i := range b.Labels {
+	b.First = from
+	for i := range n {
 		index := from + i
 		if r.order != nil {
 			index = r.order[index]
 		}
 		d.at = index
-		label, err := d.sample(r, b, i, index)
-		if err == nil && (label < 0 || label >= classes) {
-			err = fmt.Errorf("the label is %d: want one from 0 to %d", label, classes-1)
-		}
-		if err != nil {
+		if err := d.sample(r, b, i, index); err != nil {
 			return nil, &SampleError{index, err}
 		}
-		b.Labels[i] = label
 	}
 	if d.bytes != nil {
-		d.translate(b.X.F16(), r.slot.raw[:len(b.Labels)])
+		d.translate(b.Inputs[0].F16(), s.raw[:n])
 	}
 	return b, nil
 }
@@ -335,7 +374,15 @@ func (d *dealer) deal(r request) (*Batch, error) {
 func (d *dealer) translate(x []fp16.Float16, samples [][]byte) {
 	touch(samples)
 	for _, sample := range samples {
-		fp16.Lookup(x[:len(sample)], &d.table, sample)
+		if len(d.tables) == 1 {
+			fp16.Lookup(x[:len(sample)], &d.tables[0], sample)
+		} else {
+			for j := 0; j < len(sample); j += len(d.tables) {
+				for k := range d.tables {
+					x[j+k] = d.tables[k][sample[j+k]]
+				}
+			}
+		}
 		x = x[len(sample):]
 	}
 }
@@ -358,40 +405,76 @@ func touch(samples [][]byte) (all byte) {
 }
 
 // sample puts a sample of the data set into row i of the batch, or notes its bytes for
-// the translation of the whole batch, and returns its label.
-func (d *dealer) sample(r request, b *Batch, i, index int) (label int, err error) {
-	if d.bytes != nil && d.random == nil {
-		raw, label, err := d.bytes.Raw(index)
-		if features := d.ds.Features(); err == nil && len(raw) != features {
-			err = fmt.Errorf("there are %d bytes: want %d, one a feature", len(raw), features)
+// the translation of the whole batch.
+func (d *dealer) sample(r request, b *Batch, i, index int) error {
+	s := r.slot
+	for k, t := range b.Targets {
+		size := d.targets[k].Size()
+		s.sample.Targets[k] = t.Elements().Slice(i*size, (i+1)*size)
+	}
+	if err := d.inputsOf(r, b, i, index); err != nil {
+		return err
+	}
+	for k, f := range d.targets {
+		if err := f.checkValues("target", s.sample.Targets[k]); err != nil {
+			return err
 		}
-		r.slot.raw[i] = raw
-		return label, err
 	}
-	features := d.ds.Features()
-	row := r.slot.row
-	if d.cfg.DType == tensor.F32 {
-		row = b.X.F32()[i*features : (i+1)*features]
+	return nil
+}
+
+// inputsOf is sample but for the check of the targets.
+func (d *dealer) inputsOf(r request, b *Batch, i, index int) (err error) {
+	s := r.slot
+	if d.bytes != nil && d.random == nil {
+		s.raw[i], err = d.bytes.Raw(index, s.sample.Targets)
+		if size := d.inputs[0].Size(); err == nil && len(s.raw[i]) != size {
+			err = fmt.Errorf("there are %d bytes: want %d, one a value", len(s.raw[i]), size)
+		}
+		return err
 	}
+	var drawn []byte
 	if d.random != nil {
-		raw := r.slot.drawn[i*features : (i+1)*features]
+		size := d.inputs[0].Size()
+		drawn = s.drawn[i*size : (i+1)*size]
 		d.pcg.Seed(d.cfg.Seed^(streamDraw+uint64(r.epoch)), uint64(index))
-		if label, err = d.random.Draw(raw, index, d.pcg.Uint64()); err != nil {
-			return 0, err
+		if err := d.random.Draw(index, d.pcg.Uint64(), drawn, s.sample.Targets); err != nil {
+			return err
 		}
 		if d.bytes != nil {
-			r.slot.raw[i] = raw
-			return label, nil
+			s.raw[i] = drawn
+			return nil
 		}
-		values := d.random.Values()
-		for j, v := range raw {
-			row[j] = values[v]
+	}
+	row := func(k int) tensor.Elements {
+		size := d.inputs[k].Size()
+		return b.Inputs[k].Elements().Slice(i*size, (i+1)*size)
+	}
+	rounded := s.rows
+	for k := range d.inputs {
+		if len(rounded) > 0 && rounded[0].input == k {
+			rounded = rounded[1:] // its memory stays the same
+		} else {
+			s.sample.Inputs[k] = row(k)
 		}
-	} else if label, err = d.ds.Sample(row, index); err != nil {
-		return 0, err
 	}
-	if d.cfg.DType == tensor.F16 {
-		fp16.Narrow(b.X.F16()[i*features:(i+1)*features], row)
+	if d.random != nil {
+		x, values := s.sample.Inputs[0].F32(), d.random.Values()
+		for j, v := range drawn {
+			x[j] = values[j%len(values)][v]
+		}
+	} else if err := d.ds.Sample(index, &s.sample); err != nil {
+		return err
 	}
-	return label, nil
+	for k, f := range d.inputs {
+		if f.DType == tensor.I32 {
+			if err := f.checkValues("input", s.sample.Inputs[k]); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range s.rows {
+		row(r.input).Store(r.values)
+	}
+	return nil
 }

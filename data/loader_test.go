@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -20,13 +22,15 @@ import (
 // counter is a Dataset whose sample i is i, i+⅓ and its label i mod 7.
 type counter int
 
-func (c counter) Len() int      { return int(c) }
-func (c counter) Features() int { return 2 }
-func (c counter) Classes() int  { return 7 }
+func (c counter) Len() int              { return int(c) }
+func (c counter) Inputs() []data.Field  { return []data.Field{data.Numbers("number", 2)} }
+func (c counter) Targets() []data.Field { return []data.Field{data.Classes("label", 7)} }
 
-func (c counter) Sample(dst []float32, i int) (int, error) {
-	dst[0], dst[1] = float32(i), float32(i)+1.0/3
-	return i % 7, nil
+func (c counter) Sample(i int, to *data.Sample) error {
+	x := to.Inputs[0].F32()
+	x[0], x[1] = float32(i), float32(i)+1.0/3
+	to.Targets[0].I32()[0] = int32(i % 7)
+	return nil
 }
 
 func newLoader(t testing.TB, ds data.Dataset, cfg data.LoaderConfig) *data.Loader {
@@ -43,25 +47,24 @@ func newLoader(t testing.TB, ds data.Dataset, cfg data.LoaderConfig) *data.Loade
 func rest(t *testing.T, l *data.Loader, dtype tensor.DType) (batches [][]int) {
 	t.Helper()
 	for b, ok := l.Next(); ok; b, ok = l.Next() {
-		n := len(b.Labels)
-		if b.X.DType() != dtype || !slices.Equal(b.X.Shape(), []int{n, 2}) {
-			t.Fatalf("batch of %v %v with %d labels", b.X.DType(), b.X.Shape(), n)
+		n, values, labels := b.Len(), b.Inputs[0], b.Targets[0].I32()
+		if values.DType() != dtype || !slices.Equal(values.Shape(), []int{n, 2}) || !slices.Equal(b.Targets[0].Shape(), []int{n}) {
+			t.Fatalf("batch of %v %v with targets %v", values.DType(), values.Shape(), b.Targets[0].Shape())
+		}
+		if _, batch := l.Position(); batch < l.Batches() && b.First != (batch-1)*n {
+			t.Fatalf("batch %d of %d samples begins with number %d", batch, n, b.First)
 		}
 		samples := make([]int, n)
 		for i := range n {
 			var x [2]float32
-			if dtype == tensor.F16 {
-				fp16.Widen(x[:], b.X.F16()[2*i:2*i+2])
-			} else {
-				copy(x[:], b.X.F32()[2*i:])
-			}
+			values.Elements().Slice(2*i, 2*i+2).Load(x[:])
 			s := int(x[0])
 			want := float32(s) + 1.0/3
 			if dtype == tensor.F16 {
 				want = fp16.FromFloat32(want).Float32()
 			}
-			if x[1] != want || b.Labels[i] != s%7 {
-				t.Fatalf("row %d: %v with label %d, want sample %d", i, x, b.Labels[i], s)
+			if x[1] != want || int(labels[i]) != s%7 {
+				t.Fatalf("row %d: %v with label %d, want sample %d", i, x, labels[i], s)
 			}
 			samples[i] = s
 		}
@@ -207,43 +210,182 @@ func TestLoaderSeekErrors(t *testing.T) {
 	}
 }
 
-// shape is a Dataset of given sizes.
-type shape struct{ n, features, classes, label int }
+// form is a Dataset with the given fields.
+type form struct {
+	n               int
+	inputs, targets []data.Field
+	sample          func(*data.Sample)
+}
 
-func (s shape) Len() int                               { return s.n }
-func (s shape) Features() int                          { return s.features }
-func (s shape) Classes() int                           { return s.classes }
-func (s shape) Sample(_ []float32, _ int) (int, error) { return s.label, nil }
+func (f form) Len() int              { return f.n }
+func (f form) Inputs() []data.Field  { return f.inputs }
+func (f form) Targets() []data.Field { return f.targets }
+
+func (f form) Sample(_ int, to *data.Sample) error {
+	f.sample(to)
+	return nil
+}
 
 func TestNewLoaderErrors(t *testing.T) {
 	good := data.LoaderConfig{BatchSize: 1, DType: tensor.F16}
+	x, y := data.Numbers("x", 2), data.Classes("y", 3)
+	of := func(n int, inputs, targets []data.Field) form { return form{n: n, inputs: inputs, targets: targets} }
+	one := func(f data.Field) []data.Field { return []data.Field{f} }
 	for _, tt := range []struct {
-		ds   shape
+		ds   form
 		cfg  data.LoaderConfig
 		want string
 	}{
-		{shape{1, 1, 1, 0}, data.LoaderConfig{BatchSize: 0, DType: tensor.F16}, "data: a batch of 0 samples cannot be: want at least 1"},
-		{shape{1, 1, 1, 0}, data.LoaderConfig{BatchSize: -3, DType: tensor.F16}, "data: a batch of -3 samples cannot be: want at least 1"},
-		{shape{1, 1, 1, 0}, data.LoaderConfig{BatchSize: 1}, "data: batches of DType(0) cannot be: want fp16 or fp32"},
-		{shape{0, 1, 1, 0}, good, "data: the data set is empty: want at least 1 sample"},
-		{shape{1, 0, 1, 0}, good, "data: the data set has 0 features and 1 classes: want at least 1 of each"},
-		{shape{1, 1, 0, 0}, good, "data: the data set has 1 features and 0 classes: want at least 1 of each"},
+		{of(1, one(x), one(y)), data.LoaderConfig{BatchSize: 0, DType: tensor.F16}, "data: a batch of 0 samples cannot be: want at least 1"},
+		{of(1, one(x), one(y)), data.LoaderConfig{BatchSize: -3, DType: tensor.F16}, "data: a batch of -3 samples cannot be: want at least 1"},
+		{of(1, one(x), one(y)), data.LoaderConfig{BatchSize: 1}, "data: batches of DType(0) cannot be: want fp16, bf16 or fp32"},
+		{of(1, one(x), one(y)), data.LoaderConfig{BatchSize: 1, DType: tensor.I32}, "data: batches of int32 cannot be: want fp16, bf16 or fp32"},
+		{of(0, one(x), one(y)), good, "data: the data set is empty: want at least 1 sample"},
+		{of(1, nil, one(y)), good, "data: the data set has no inputs: want at least 1"},
+		{of(1, one(data.Numbers("x", 3, 0)), one(y)), good, `data: the input "x" has the shape [3 0]: want dimensions of at least 1`},
+		{of(1, one(data.Numbers("")), one(y)), good, "data: an input has no name"},
+		{of(1, one(x), []data.Field{y, y}), good, `data: two targets are called "y"`},
+		{of(1, one(x), one(data.Classes("y", -1))), good, `data: the target "y" is of int32 and has -1 classes: want an int32 for classes, and not less than 0 of them`},
+		{of(1, one(data.Field{Name: "x", DType: tensor.F32, Classes: 4}), one(y)), good, `data: the input "x" is of fp32 and has 4 classes: want an int32 for classes, and not less than 0 of them`},
+		{of(1, one(data.Field{Name: "x", DType: tensor.F16}), one(y)), good, `data: the input "x" is of fp16: want fp32 or int32`},
+		{of(1, one(x), one(data.Field{Name: "y", DType: tensor.F32, Ignores: true})), good, `data: the target "y" of fp32 cannot be ignored: only targets of int32 can`},
+		{of(1, one(data.Field{Name: "x", DType: tensor.I32, Ignores: true}), one(y)), good, `data: the input "x" of int32 cannot be ignored: only targets of int32 can`},
 	} {
 		if _, err := data.NewLoader(tt.ds, tt.cfg); err == nil || err.Error() != tt.want {
 			t.Errorf("error %v, want %s", err, tt.want)
 		}
 	}
-	if _, err := data.NewLoader(shape{0, 1, 1, 0}, good); !errors.Is(err, data.ErrEmpty) {
+	if _, err := data.NewLoader(of(0, one(x), one(y)), good); !errors.Is(err, data.ErrEmpty) {
 		t.Errorf("without samples: error %v", err)
 	}
 }
 
-func TestLoaderRefusesALabelOutOfRange(t *testing.T) {
-	for _, label := range []int{-1, 3} {
-		l := newLoader(t, shape{1, 1, 3, label}, data.LoaderConfig{BatchSize: 1, DType: tensor.F16})
-		_, ok := l.Next()
-		if want := fmt.Sprintf("data: sample 0: the label is %d: want one from 0 to 2", label); ok || l.Err() == nil || l.Err().Error() != want {
-			t.Errorf("label %d: a batch: %v, error %v, want %s", label, ok, l.Err(), want)
+// What a sample may not have, and the bounds of what it may.
+func TestLoaderChecksValues(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(-1))
+	ignoring := data.Classes("next", 5, 3)
+	ignoring.Ignores = true
+	for _, tt := range []struct {
+		target data.Field
+		values any
+		want   string // empty: all is well
+	}{
+		{data.Classes("label", 3), []int32{-1}, `the target "label" is -1: want one from 0 to 2`},
+		{data.Classes("label", 3), []int32{3}, `the target "label" is 3: want one from 0 to 2`},
+		{data.Classes("label", 3), []int32{2}, ""},
+		{data.Classes("next", 5, 3), []int32{4, 0, -1}, `the target "next" is -1 at 2: want one from 0 to 4`},
+		{ignoring, []int32{4, 0, -1}, ""},
+		{ignoring, []int32{4, -2, -1}, `the target "next" is -2 at 1: want one from 0 to 4, or -1 to be ignored`},
+		{ignoring, []int32{5, -1, -1}, `the target "next" is 5 at 0: want one from 0 to 4, or -1 to be ignored`},
+		{data.Classes("count", 0), []int32{math.MinInt32}, ""},
+		{data.Numbers("price", 2), []float32{1, nan}, `the target "price" is NaN at 1: want a finite number`},
+		{data.Numbers("price"), []float32{inf}, `the target "price" is -Inf: want a finite number`},
+		{data.Numbers("price", 2), []float32{math.MaxFloat32, 0}, ""},
+	} {
+		ds := form{1, []data.Field{data.Numbers("x")}, []data.Field{data.Classes("first", 1), tt.target}, func(to *data.Sample) {
+			switch v := tt.values.(type) {
+			case []int32:
+				copy(to.Targets[1].I32(), v)
+			case []float32:
+				copy(to.Targets[1].F32(), v)
+			}
+			to.Inputs[0].F32()[0] = nan // is the caller's business
+		}}
+		l := newLoader(t, ds, data.LoaderConfig{BatchSize: 1, DType: tensor.F16})
+		b, ok := l.Next()
+		if tt.want == "" {
+			if !ok || b.Finite {
+				t.Errorf("%v: a batch: %v, error %v", tt.values, ok, l.Err())
+			}
+			continue
+		}
+		if want := "data: sample 0: " + tt.want; ok || l.Err() == nil || l.Err().Error() != want {
+			t.Errorf("%v: a batch: %v, error %v, want %s", tt.values, ok, l.Err(), want)
+		}
+	}
+	tokens := form{1, []data.Field{data.Classes("tokens", 9, 2)}, nil, func(to *data.Sample) { to.Inputs[0].I32()[1] = 9 }}
+	l := newLoader(t, tokens, data.LoaderConfig{BatchSize: 1, DType: tensor.F32})
+	if _, ok := l.Next(); ok || l.Err() == nil || l.Err().Error() != `data: sample 0: the input "tokens" is 9 at 1: want one from 0 to 8` {
+		t.Errorf("a token out of range: a batch: %v, error %v", ok, l.Err())
+	}
+}
+
+// fields is a data set with several inputs and targets of several types and shapes.
+type fields int
+
+func (n fields) Len() int { return int(n) }
+func (n fields) Inputs() []data.Field {
+	return []data.Field{data.Classes("tokens", 0, 3), data.Numbers("picture", 2, 2, 1), data.Numbers("scalar")}
+}
+func (n fields) Targets() []data.Field {
+	return []data.Field{data.Numbers("box", 4), data.Classes("next", 0, 3)}
+}
+
+func (n fields) Sample(i int, to *data.Sample) error {
+	for j := range int32(3) {
+		to.Inputs[0].I32()[j] = int32(10*i) + j
+		to.Targets[1].I32()[j] = int32(20*i) + j
+	}
+	for j := range 4 {
+		to.Inputs[1].F32()[j] = float32(i) + float32(j)/3
+		to.Targets[0].F32()[j] = float32(i) - float32(j)/3
+	}
+	to.Inputs[2].F32()[0] = float32(i) / 7
+	return nil
+}
+
+// Any inputs and targets come in their types and shapes: numbers of inputs rounded, those
+// of targets not, classes as they are.
+func TestLoaderOfSeveralFields(t *testing.T) {
+	for _, dtype := range []tensor.DType{tensor.F16, tensor.BF16, tensor.F32} {
+		l := newLoader(t, fields(5), data.LoaderConfig{BatchSize: 2, DType: dtype})
+		next := 0
+		for b, ok := l.Next(); ok; b, ok = l.Next() {
+			n := b.Len()
+			for _, tt := range []struct {
+				of    *tensor.Tensor
+				dtype tensor.DType
+				shape []int
+			}{
+				{b.Inputs[0], tensor.I32, []int{n, 3}}, {b.Inputs[1], dtype, []int{n, 2, 2, 1}}, {b.Inputs[2], dtype, []int{n}},
+				{b.Targets[0], tensor.F32, []int{n, 4}}, {b.Targets[1], tensor.I32, []int{n, 3}},
+			} {
+				if tt.of.DType() != tt.dtype || !slices.Equal(tt.of.Shape(), tt.shape) {
+					t.Errorf("%v of %v, want %v of %v", tt.of.DType(), tt.of.Shape(), tt.dtype, tt.shape)
+				}
+			}
+			if b.First != next || b.Finite {
+				t.Errorf("a batch begins with %d, want %d; known to be finite: %v", b.First, next, b.Finite)
+			}
+			for i := range n {
+				want := data.NewSample(fields(5))
+				if err := fields(5).Sample(next+i, want); err != nil {
+					t.Fatal(err)
+				}
+				for k := range 2 {
+					rounded := tensor.Make(dtype, want.Inputs[k+1].Len())
+					rounded.Store(want.Inputs[k+1].F32())
+					got, expected := make([]float32, rounded.Len()), make([]float32, rounded.Len())
+					b.Inputs[k+1].Elements().Slice(i*rounded.Len(), (i+1)*rounded.Len()).Load(got)
+					if rounded.Load(expected); !slices.Equal(got, expected) {
+						t.Errorf("%v: input %d of sample %d is %v, want %v", dtype, k+1, next+i, got, expected)
+					}
+				}
+				if !slices.Equal(b.Inputs[0].I32()[3*i:3*i+3], want.Inputs[0].I32()) || !slices.Equal(b.Targets[1].I32()[3*i:3*i+3], want.Targets[1].I32()) ||
+					!slices.Equal(b.Targets[0].F32()[4*i:4*i+4], want.Targets[0].F32()) {
+					t.Errorf("sample %d has tokens %v, next %v and box %v", next+i, b.Inputs[0].I32(), b.Targets[1].I32(), b.Targets[0].F32())
+				}
+			}
+			next += n
+		}
+		epoch := 1
+		if n := testing.AllocsPerRun(10, func() {
+			l.Seek(epoch, 0)
+			for _, ok := l.Next(); ok; _, ok = l.Next() {
+			}
+			epoch++
+		}); n != 0 {
+			t.Errorf("%v: %v allocations per epoch", dtype, n)
 		}
 	}
 }
@@ -251,19 +393,19 @@ func TestLoaderRefusesALabelOutOfRange(t *testing.T) {
 // short has a sample of too few bytes.
 type short struct{ faultyBytes }
 
-func (s short) Raw(i int) ([]byte, int, error) {
-	raw, label, err := s.faultyBytes.Raw(i)
+func (s short) Raw(i int, targets []tensor.Elements) ([]byte, error) {
+	raw, err := s.faultyBytes.Raw(i, targets)
 	if i == 3 {
 		raw = raw[:1]
 	}
-	return raw, label, err
+	return raw, err
 }
 
 func TestLoaderRefusesTooFewBytes(t *testing.T) {
 	l := newLoader(t, short{faultyBytes{faulty{counter(10), nil, nil}}}, data.LoaderConfig{BatchSize: 2, DType: tensor.F16})
 	l.Next()
 	_, ok := l.Next()
-	if want := "data: sample 3: there are 1 bytes: want 2, one a feature"; ok || l.Err() == nil || l.Err().Error() != want {
+	if want := "data: sample 3: there are 1 bytes: want 2, one a value"; ok || l.Err() == nil || l.Err().Error() != want {
 		t.Errorf("a batch: %v, error %v, want %s", ok, l.Err(), want)
 	}
 }
@@ -314,8 +456,8 @@ func TestLoaderOfBytes(t *testing.T) {
 		for range plain.Batches() {
 			want, _ := plain.Next()
 			got, _ := fast.Next()
-			if !slices.Equal(got.X.F16(), want.X.F16()) || !slices.Equal(got.Labels, want.Labels) || !slices.Equal(got.X.Shape(), want.X.Shape()) {
-				t.Fatalf("a batch of %v differs", want.X.Shape())
+			if !slices.Equal(got.Inputs[0].F16(), want.Inputs[0].F16()) || !slices.Equal(got.Targets[0].I32(), want.Targets[0].I32()) || !slices.Equal(got.Inputs[0].Shape(), want.Inputs[0].Shape()) {
+				t.Fatalf("a batch of %v differs", want.Inputs[0].Shape())
 			}
 		}
 		epoch := 1
@@ -361,9 +503,11 @@ func TestLoaderAhead(t *testing.T) {
 						runtime.Gosched()
 					}
 					making = 0
-					x, y := got.X.Matrix(), want.X.Matrix()
-					if !slices.Equal(got.Labels, want.Labels) || !slices.Equal(x.F16, y.F16) || !slices.Equal(x.F32, y.F32) {
-						t.Fatalf("%v, shuffled %v: the batch of %v differs", dtype, shuffle, want.Labels)
+					x, y := make([]float32, 2*got.Len()), make([]float32, 2*want.Len())
+					got.Inputs[0].Elements().Load(x)
+					want.Inputs[0].Elements().Load(y)
+					if !slices.Equal(got.Targets[0].I32(), want.Targets[0].I32()) || !slices.Equal(x, y) || got.First != want.First {
+						t.Fatalf("%v, shuffled %v: the batch of %v differs", dtype, shuffle, want.Targets[0].I32())
 					}
 				}
 			}
@@ -395,9 +539,9 @@ type counted struct {
 	made atomic.Int64
 }
 
-func (c *counted) Sample(dst []float32, i int) (int, error) {
+func (c *counted) Sample(i int, to *data.Sample) error {
 	defer c.made.Add(1)
-	return c.counter.Sample(dst, i)
+	return c.counter.Sample(i, to)
 }
 
 // faulty is a counter that fails at some samples.
@@ -407,30 +551,32 @@ type faulty struct {
 	fail func() error
 }
 
-func (f faulty) Sample(dst []float32, i int) (int, error) {
+func (f faulty) Sample(i int, to *data.Sample) error {
 	if f.at[i] {
 		if err := f.fail(); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return f.counter.Sample(dst, i)
+	return f.counter.Sample(i, to)
 }
 
 // faultyBytes is the same as Bytes, and Random.
 type faultyBytes struct{ faulty }
 
-func (f faultyBytes) Raw(i int) ([]byte, int, error) {
-	label, err := f.Sample(make([]float32, 2), i)
-	return []byte{byte(i), 0}, label, err
+func (f faultyBytes) Raw(i int, targets []tensor.Elements) ([]byte, error) {
+	to := data.NewSample(f)
+	to.Targets = targets
+	err := f.Sample(i, to)
+	return []byte{byte(i), 0}, err
 }
 
-func (f faultyBytes) Draw(dst []byte, i int, _ uint64) (int, error) {
-	raw, label, err := f.Raw(i)
-	copy(dst, raw)
-	return label, err
+func (f faultyBytes) Draw(i int, _ uint64, input []byte, targets []tensor.Elements) error {
+	raw, err := f.Raw(i, targets)
+	copy(input, raw)
+	return err
 }
 
-func (faultyBytes) Values() *[256]float32 { return new([256]float32) }
+func (faultyBytes) Values() [][256]float32 { return make([][256]float32, 1) }
 
 // An error of the data set ends the epoch where it happens, whichever way the batches
 // are made, and another Seek goes on from there.
@@ -550,13 +696,12 @@ func TestLoaderAheadEnds(t *testing.T) {
 }
 
 func samplesOf(ds data.Dataset) []int {
-	samples := make([]int, ds.Len())
+	samples, to := make([]int, ds.Len()), data.NewSample(ds)
 	for i := range samples {
-		x := make([]float32, ds.Features())
-		if _, err := ds.Sample(x, i); err != nil {
+		if err := ds.Sample(i, to); err != nil {
 			panic(err)
 		}
-		samples[i] = int(x[0])
+		samples[i] = int(to.Inputs[0].F32()[0])
 	}
 	return samples
 }
@@ -568,11 +713,12 @@ func TestSubset(t *testing.T) {
 	if got := samplesOf(ds); !slices.Equal(got, []int{5, 0, 5, 9}) {
 		t.Errorf("samples %v", got)
 	}
-	if ds.Features() != 2 || ds.Classes() != 7 {
-		t.Errorf("%d features and %d classes, want those of the data set", ds.Features(), ds.Classes())
+	if diff := cmp.Diff(counter(10).Inputs(), ds.Inputs()) + cmp.Diff(counter(10).Targets(), ds.Targets()); diff != "" {
+		t.Errorf("other fields than those of the data set: %s", diff)
 	}
-	if label, err := ds.Sample(make([]float32, 2), 3); label != 2 || err != nil {
-		t.Errorf("label %d, error %v, want 2", label, err)
+	to := data.NewSample(ds)
+	if err := ds.Sample(3, to); to.Targets[0].I32()[0] != 2 || err != nil {
+		t.Errorf("label %d, error %v, want 2", to.Targets[0].I32()[0], err)
 	}
 	if got := samplesOf(data.Subset(ds, []int{3, 2})); !slices.Equal(got, []int{9, 5}) {
 		t.Errorf("subset of a subset: samples %v", got)

@@ -39,12 +39,13 @@ func move(src []byte, h, w, down, across int) []byte {
 func TestShift(t *testing.T) {
 	im := numbered(2)
 	for _, by := range []int{0, 1, 2, 5} { // by 5 an image may leave
-		ds := data.Shift(im.Standardized(0, 1).(data.Bytes), 3, 4, by)
+		ds := data.Shift(im.Standardized(0, 1), 3, 4, by)
+		targets := data.NewSample(ds).Targets
 		n := 2*by + 1
 		for r := range n * n {
 			dst := slices.Repeat([]byte{99}, 12)
-			if label, err := ds.Draw(dst, 1, uint64(r)); label != 1 || err != nil {
-				t.Errorf("label %d, error %v", label, err)
+			if err := ds.Draw(1, uint64(r), dst, targets); targets[0].I32()[0] != 1 || err != nil {
+				t.Errorf("label %d, error %v", targets[0].I32()[0], err)
 			}
 			if want := move(im.Pixels[12:24], 3, 4, r%n-by, r/n-by); !slices.Equal(dst, want) {
 				t.Errorf("by %d, draw %d: %v, want %v", by, r, dst, want)
@@ -58,7 +59,7 @@ func TestShift(t *testing.T) {
 					t.Errorf("%v: no panic", bad)
 				}
 			}()
-			data.Shift(im.Standardized(0, 1).(data.Bytes), bad[0], bad[1], bad[2])
+			data.Shift(im.Standardized(0, 1), bad[0], bad[1], bad[2])
 		}()
 	}
 }
@@ -68,7 +69,7 @@ func TestShift(t *testing.T) {
 func TestLoaderDraws(t *testing.T) {
 	const n, seed, by = 7, 5, 2
 	im := numbered(n)
-	ds := data.Shift(im.Standardized(0.25, 0.5).(data.Bytes), 3, 4, by)
+	ds := data.Shift(im.Standardized(0.25, 0.5), 3, 4, by)
 	different := map[string]bool{}
 	for name, cfg := range map[string]data.LoaderConfig{
 		"fp32":             {DType: tensor.F32},
@@ -86,9 +87,9 @@ func TestLoaderDraws(t *testing.T) {
 				t.Fatal(err)
 			}
 			for b, ok := l.Next(); ok; b, ok = l.Next() {
-				for i, label := range b.Labels {
+				for i, label := range b.Targets[0].I32() {
 					got := make([]float32, 12)
-					b.X.Matrix().LoadRow(got, i)
+					b.Inputs[0].Matrix().LoadRow(got, i)
 					pixels := im.Pixels[12*label : 12*label+12]
 					if cfg.Shuffle {
 						const choices = 2*by + 1

@@ -270,14 +270,16 @@ func TestONNXRuntimeMNIST(t *testing.T) {
 	for i, p := range mnist.Test.Pixels {
 		pixels[i] = float32(p) / 255
 	}
-	in, n := test.Features(), test.Len()
+	in, n := test.Inputs()[0].Size(), test.Len()
 	for _, precision := range []tensor.DType{tensor.F32, tensor.F16} {
 		t.Run(precision.String(), func(t *testing.T) {
 			model := trained(t, precision, mnist.Train.Standardized(mean, std), in, 64, 10)
 			theirs := infer(t, export(t, model, interchange.ONNXConfig{Precision: precision, Mean: mean, Std: std}), pixels, 4096)
 			x := make([]float32, n*in)
+			sample := data.NewSample(test)
 			for i := range n {
-				test.Sample(x[i*in:(i+1)*in], i)
+				test.Sample(i, sample)
+				copy(x[i*in:], sample.Inputs[0].F32())
 			}
 			ours := forward(t, model, precision, x, in)
 			if len(ours) != 10*n || len(theirs) != 10*n {

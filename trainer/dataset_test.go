@@ -15,11 +15,11 @@ type broken struct {
 	err error
 }
 
-func (b broken) Sample(dst []float32, i int) (int, error) {
+func (b broken) Sample(i int, to *data.Sample) error {
 	if i == b.Len()-1 {
-		return 0, b.err
+		return b.err
 	}
-	return b.Dataset.Sample(dst, i)
+	return b.Dataset.Sample(i, to)
 }
 
 // The error of a data set ends a run and an evaluation.

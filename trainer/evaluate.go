@@ -117,17 +117,19 @@ func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision ten
 	var loss nn.CrossEntropy
 	var m Metrics
 	var row *tensor.Tensor // one sample's logits
+	var targets []int
 	for b, ok := loader.Next(); ok; b, ok = loader.Next() {
 		if err := ctx.Err(); err != nil {
 			return Metrics{}, err
 		}
-		logits := model.Forward(nc, b.X)
-		sum, correct := loss.Evaluate(logits, b.Labels)
+		logits := model.Forward(nc, b.Inputs[0])
+		targets = labels(targets, b)
+		sum, correct := loss.Evaluate(logits, targets)
 		if row == nil {
 			row = tensor.New(tensor.F32, 1, logits.Matrix().Cols)
 			m.Confusion = NewConfusion(logits.Matrix().Cols)
 		}
-		for i, label := range b.Labels {
+		for i, label := range targets {
 			logits.Matrix().LoadRow(row.F32(), i)
 			p := Prediction{Index: m.Samples + i, Label: label, Class: nn.Argmax(row.F32())}
 			m.Confusion.Add(Outcome{label, p.Class})
@@ -142,7 +144,7 @@ func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision ten
 				f(p)
 			}
 		}
-		m.Samples += len(b.Labels)
+		m.Samples += b.Len()
 		m.Correct += correct
 		m.Loss += sum
 	}

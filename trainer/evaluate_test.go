@@ -138,14 +138,14 @@ func TestEvaluateObserved(t *testing.T) {
 func TestEvaluateAddsUp(t *testing.T) {
 	r := newRun(t, setup{precision: tensor.F16})
 	_, test := digits(t)
+	sample := data.NewSample(test)
 	var indices, labels []int
 	for i := range 1203 {
 		indices = append(indices, i%test.Len())
-		label, err := test.Sample(make([]float32, test.Features()), i%test.Len())
-		if err != nil {
+		if err := test.Sample(i%test.Len(), sample); err != nil {
 			t.Fatal(err)
 		}
-		labels = append(labels, label)
+		labels = append(labels, int(sample.Targets[0].I32()[0]))
 	}
 	confusion := trainer.NewConfusion(10)
 	correct, loss, next := 0, 0.0, 0

@@ -18,18 +18,19 @@ import (
 // origin.
 type rings struct{ side int }
 
-func (r rings) Len() int      { return r.side * r.side }
-func (r rings) Features() int { return 2 }
-func (r rings) Classes() int  { return 2 }
+func (r rings) Len() int              { return r.side * r.side }
+func (r rings) Inputs() []data.Field  { return []data.Field{data.Numbers("point", 2)} }
+func (r rings) Targets() []data.Field { return []data.Field{data.Classes("ring", 2)} }
 
-func (r rings) Sample(dst []float32, i int) (label int, err error) {
+func (r rings) Sample(i int, to *data.Sample) error {
 	x := 2*float32(i%r.side)/float32(r.side-1) - 1
 	y := 2*float32(i/r.side)/float32(r.side-1) - 1
-	dst[0], dst[1] = x, y
+	point, ring := to.Inputs[0].F32(), to.Targets[0].I32()
+	point[0], point[1], ring[0] = x, y, 0
 	if x*x+y*y < 0.5 {
-		return 1, nil
+		ring[0] = 1
 	}
-	return 0, nil
+	return nil
 }
 
 // A run put together from all its parts.

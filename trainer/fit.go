@@ -125,7 +125,7 @@ func (t *Trainer) fitStep(cfg FitConfig) (StepEvent, error) {
 		if !ok { // in the middle of an epoch
 			return e, fmt.Errorf("trainer: %w", cfg.Train.Err())
 		}
-		e.Samples += len(b.Labels)
+		e.Samples += b.Len()
 		var err error
 		if n < cfg.Accumulate && t.progress.Batch+1 < e.Batches {
 			err = t.Accumulate(b)

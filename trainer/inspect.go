@@ -51,14 +51,14 @@ func (t *Trainer) Inspect(b *data.Batch) ([]Statistic, error) {
 	switch {
 	case !ok:
 		return nil, errors.New("trainer: Inspect: the model has no Traces")
-	case b.X.DType() != tensor.F32:
-		return nil, fmt.Errorf("trainer: Inspect: a batch of %v: want fp32", b.X.DType())
+	case b.Inputs[0].DType() != tensor.F32:
+		return nil, fmt.Errorf("trainer: Inspect: a batch of %v: want fp32", b.Inputs[0].DType())
 	case t.window.samples > 0:
 		return nil, errors.New("trainer: Inspect: in the middle of a step")
 	}
 	ctx := t.ctx
 	ctx.Profile = nil
-	_, dlogits := t.loss.Loss(t.cfg.Model.Forward(&ctx, b.X), b.Labels, float32(t.cfg.LossWeight))
+	_, dlogits := t.loss.Loss(t.cfg.Model.Forward(&ctx, b.Inputs[0]), labels(nil, b), float32(t.cfg.LossWeight))
 	t.cfg.Model.Backward(&ctx, dlogits, false)
 
 	scale := t.cfg.Scaler.Scale()

@@ -83,6 +83,7 @@ type Trainer struct {
 	cfg      Config
 	ctx      nn.Context // of training
 	loss     nn.CrossEntropy
+	labels   []int // of the batch
 	params   []*nn.Param
 	grads    [][]float32 // of params, in the order in which Backward makes them
 	average  [][]float32 // of params' masters; nil without averaging
@@ -195,10 +196,10 @@ func (t *Trainer) Accumulate(b *data.Batch) error {
 		}
 	}
 	if unscale := t.cfg.Scaler.Inverse(); w.where == "" && !(finite(w.lossSum) && t.finite(unscale)) {
-		w.where = t.firstOverflow(b.X, unscale, false)
+		w.where = t.firstOverflow(b.Inputs[0], unscale, false)
 	}
 	for i, grad := range t.grads {
-		if w.samples == len(b.Labels) { // the first
+		if w.samples == b.Len() { // the first
 			copy(w.sums[i], grad)
 		} else {
 			t.add(w.sums[i], grad)
@@ -247,11 +248,11 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	w := &t.window
 	r.Loss = w.lossSum / float64(w.samples)
 	unscale := scaler.Inverse()
-	whole := w.samples == len(b.Labels)
+	whole := w.samples == b.Len()
 	if !whole {
 		unscale /= float32(w.samples) / float32(w.first)
 	}
-	streams := whole && t.streams(len(b.Labels), unscale)
+	streams := whole && t.streams(b.Len(), unscale)
 	if streams {
 		r.Skipped = !t.model.BackwardInputs(&t.ctx, dlogits, b.Finite)
 	} else {
@@ -279,7 +280,7 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	}
 	if r.Skipped {
 		if r.Overflow = w.where; r.Overflow == "" {
-			r.Overflow = t.firstOverflow(b.X, unscale, streams)
+			r.Overflow = t.firstOverflow(b.Inputs[0], unscale, streams)
 		}
 		t.progress.Skipped++
 		t.progress.EpochSkipped++
@@ -313,14 +314,23 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	return r, nil
 }
 
+// labels returns the one target of each sample, in the memory of into.
+func labels(into []int, b *data.Batch) []int {
+	into = into[:0]
+	for _, label := range b.Targets[0].I32() {
+		into = append(into, int(label))
+	}
+	return into
+}
+
 // forward computes a batch's loss, notes it, and returns its gradient by the logits,
 // scaled. The gradient is the sum over the samples divided by the size of the window's
 // first batch, so that the gradients of all batches can be added up.
 func (t *Trainer) forward(b *data.Batch) (dlogits *tensor.Tensor, err error) {
-	if b.X.DType() != t.cfg.Precision {
-		return nil, fmt.Errorf("trainer: a batch of %v for a trainer in %v", b.X.DType(), t.cfg.Precision)
+	if b.Inputs[0].DType() != t.cfg.Precision {
+		return nil, fmt.Errorf("trainer: a batch of %v for a trainer in %v", b.Inputs[0].DType(), t.cfg.Precision)
 	}
-	n, w, p := len(b.Labels), &t.window, &t.progress
+	n, w, p := b.Len(), &t.window, &t.progress
 	if w.samples == 0 {
 		w.first = n
 	}
@@ -329,8 +339,9 @@ func (t *Trainer) forward(b *data.Batch) (dlogits *tensor.Tensor, err error) {
 		scale *= float32(n) / float32(w.first)
 	}
 	t.ctx.Pass = uint64(p.Epoch)<<32 + uint64(p.Batch)
-	logits := t.cfg.Model.Forward(&t.ctx, b.X)
-	loss, dlogits := t.loss.Loss(logits, b.Labels, scale)
+	logits := t.cfg.Model.Forward(&t.ctx, b.Inputs[0])
+	t.labels = labels(t.labels, b)
+	loss, dlogits := t.loss.Loss(logits, t.labels, scale)
 	w.samples += n
 	w.lossSum += loss * float64(n)
 	if finite(loss) {
@@ -338,7 +349,7 @@ func (t *Trainer) forward(b *data.Batch) (dlogits *tensor.Tensor, err error) {
 		p.Samples += n
 	} else { // it would hide all others of the epoch
 		p.NonFinite += n
-		w.badInput = w.badInput || b.X.FirstNonFinite() >= 0
+		w.badInput = w.badInput || b.Inputs[0].FirstNonFinite() >= 0
 	}
 	if t.cfg.OnGradient != nil {
 		t.cfg.OnGradient(p.Steps, dlogits)

@@ -131,7 +131,11 @@ func batchOf(precision tensor.DType, labels []int, values ...float32) *data.Batc
 		fp16.Narrow(half.F16(), values)
 		x = half
 	}
-	return &data.Batch{X: x, Labels: labels}
+	targets := make([]int32, len(labels))
+	for i, label := range labels {
+		targets[i] = int32(label)
+	}
+	return &data.Batch{Inputs: []*tensor.Tensor{x}, Targets: []*tensor.Tensor{tensor.FromElements(tensor.Of(targets), len(labels))}}
 }
 
 func step(t *testing.T, r *run, b *data.Batch) trainer.StepResult {
@@ -848,19 +852,19 @@ type rows struct {
 	classes int // 3 where 0
 }
 
-func (r rows) Len() int      { return len(r.labels) }
-func (r rows) Features() int { return len(r.values[0]) }
-
-func (r rows) Classes() int {
+func (r rows) Len() int             { return len(r.labels) }
+func (r rows) Inputs() []data.Field { return []data.Field{data.Numbers("x", len(r.values[0]))} }
+func (r rows) Targets() []data.Field {
 	if r.classes == 0 {
-		return 3
+		r.classes = 3
 	}
-	return r.classes
+	return []data.Field{data.Classes("label", r.classes)}
 }
 
-func (r rows) Sample(dst []float32, i int) (int, error) {
-	copy(dst, r.values[i])
-	return r.labels[i], nil
+func (r rows) Sample(i int, to *data.Sample) error {
+	copy(to.Inputs[0].F32(), r.values[i])
+	to.Targets[0].I32()[0] = int32(r.labels[i])
+	return nil
 }
 
 // With an identity as the model, the logits are the samples.

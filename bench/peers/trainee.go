@@ -79,12 +79,13 @@ func parameters(t *bench.Trainee) []float32 {
 func publish(t *bench.Trainee, folder string) error {
 	n := t.Images.Len()
 	var pixels, labels []byte
+	targets := data.NewSample(t.Images).Targets
 	for i := range n {
-		sample, label, err := t.Images.Raw(i)
+		sample, err := t.Images.Raw(i, targets)
 		if err != nil {
 			return err
 		}
-		pixels, labels = append(pixels, sample...), append(labels, byte(label))
+		pixels, labels = append(pixels, sample...), append(labels, byte(targets[0].I32()[0]))
 	}
 	loader, err := data.NewLoader(indices(n), data.LoaderConfig{BatchSize: n, DType: tensor.F32, Shuffle: true})
 	if err != nil {
@@ -92,10 +93,10 @@ func publish(t *bench.Trainee, folder string) error {
 	}
 	all, _ := loader.Next()
 	order := make([]int64, n)
-	for i, index := range all.Labels {
+	for i, index := range all.Targets[0].I32() {
 		order[i] = int64(index)
 	}
-	for name, content := range map[string]any{"pixels": pixels, "labels": labels, "values": t.Images.Values(), "order": order, "parameters": parameters(t)} {
+	for name, content := range map[string]any{"pixels": pixels, "labels": labels, "values": t.Images.Values()[0], "order": order, "parameters": parameters(t)} {
 		if err := write(filepath.Join(folder, name), content); err != nil {
 			return fmt.Errorf("peers: %w", err)
 		}
@@ -111,13 +112,17 @@ func write(path string, content any) error {
 	return errors.Join(binary.Write(f, binary.LittleEndian, content), f.Close())
 }
 
-// indices is a data set whose labels are the indices of its samples.
+// indices is a data set whose targets are the indices of its samples.
 type indices int
 
-func (n indices) Len() int                               { return int(n) }
-func (n indices) Features() int                          { return 1 }
-func (n indices) Classes() int                           { return int(n) }
-func (n indices) Sample(_ []float32, i int) (int, error) { return i, nil }
+func (n indices) Len() int              { return int(n) }
+func (n indices) Inputs() []data.Field  { return []data.Field{data.Numbers("nothing")} }
+func (n indices) Targets() []data.Field { return []data.Field{data.Classes("index", int(n))} }
+
+func (n indices) Sample(i int, to *data.Sample) error {
+	to.Targets[0].I32()[0] = int32(i)
+	return nil
+}
 
 // firstScale is the initial loss scale: low enough that none of the checked steps is
 // skipped. At the usual 65536 the gradients of a badly misclassified image overflow.

@@ -260,12 +260,13 @@ func loadPredictor(path string) (*predictor, error) {
 // the softmax of the network's outputs.
 func (p *predictor) predict(pixels []byte) ([]float32, error) {
 	image := data.Images{N: 1, H: p.height, W: p.width, Classes: 1, Pixels: pixels, Labels: []int32{0}}
-	row := make([]float32, len(pixels))
-	if _, err := image.Standardized(p.Mean, p.Std).Sample(row, 0); err != nil {
+	ds := image.Standardized(p.Mean, p.Std)
+	sample := data.NewSample(ds)
+	if err := ds.Sample(0, sample); err != nil {
 		return nil, err
 	}
-	x := tensor.New(p.dtype(), 1, len(row))
-	x.Matrix().StoreRow(row, 0)
+	x := tensor.New(p.dtype(), 1, len(pixels))
+	x.Matrix().StoreRow(sample.Inputs[0].F32(), 0)
 	logits := p.model.Forward(&p.ctx, x)
 	if logits.FirstNonFinite() >= 0 {
 		return nil, errors.New("the network's outputs are not all finite: it overflows, or its weights are damaged")

@@ -22,18 +22,22 @@ import (
 // spirals are two arms that wind around each other, with so many points on each.
 type spirals struct{ points int }
 
-func (s spirals) Len() int      { return 2 * s.points }
-func (s spirals) Features() int { return 2 } // x and y
-func (s spirals) Classes() int  { return 2 } // the arms
+func (s spirals) Len() int { return 2 * s.points }
 
-// Sample fills dst with point i and returns its arm. A data set that reads files
-// returns their errors here.
-func (s spirals) Sample(dst []float32, i int) (label int, err error) {
-	label = i % 2
+// Inputs and Targets describe a sample: x and y of a point, and its arm.
+func (s spirals) Inputs() []data.Field  { return []data.Field{data.Numbers("point", 2)} }
+func (s spirals) Targets() []data.Field { return []data.Field{data.Classes("arm", 2)} }
+
+// Sample sets to to point i and its arm. A data set that reads files returns their
+// errors here.
+func (s spirals) Sample(i int, to *data.Sample) error {
+	arm := i % 2
 	radius := float64(i/2+1) / float64(s.points)
-	angle := 3*math.Pi*radius + float64(label)*math.Pi
-	dst[0], dst[1] = float32(radius*math.Cos(angle)), float32(radius*math.Sin(angle))
-	return label, nil
+	angle := 3*math.Pi*radius + float64(arm)*math.Pi
+	point := to.Inputs[0].F32()
+	point[0], point[1] = float32(radius*math.Cos(angle)), float32(radius*math.Sin(angle))
+	to.Targets[0].I32()[0] = int32(arm)
+	return nil
 }
 
 func main() {
@@ -59,7 +63,7 @@ func train(all data.Dataset) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	model := nn.NewMLP(nn.NewRand(1), all.Features(), 64, 64, all.Classes())
+	model := nn.NewMLP(nn.NewRand(1), all.Inputs()[0].Size(), 64, 64, all.Targets()[0].Classes)
 	optimizer, err := optim.NewAdam(model.Params(), optim.DefaultAdam())
 	if err != nil {
 		return 0, err
