@@ -55,6 +55,7 @@ var (
 	peakLoops = slices.Concat(amd64.PeakLoops, arm64.PeakLoops, generic.PeakLoops)
 	// Tiers without operations of their own use the last.
 	elementwise = slices.Concat(amd64.Elementwise, arm64.Elementwise, generic.Elementwise)
+	vectors     = slices.Concat(generic.Vectors)
 )
 
 // Config configures an [Engine]. The zero value stands for the best tier and all cores.
@@ -101,7 +102,9 @@ type Engine struct {
 	f16, f32    plan
 	elementwise micro.Elementwise
 	crew        *crew // nil with one thread
+	vector      micro.Vector
 	passes      pool[pass]
+	vectors     pool[vectorPass]
 	products    pool[product]
 	workspaces  *pool[workspace] // a pointer: helpers keep it alive, and not the engine
 }
@@ -188,6 +191,12 @@ func New(cfg Config) (*Engine, error) {
 	for _, w := range elementwise[:last] {
 		if w.Tier == name && w.Supported {
 			e.elementwise = w
+		}
+	}
+	e.vector = complete(micro.Vector{})
+	for _, v := range vectors {
+		if v.Tier == name && v.Supported {
+			e.vector = complete(v)
 		}
 	}
 	return e, nil

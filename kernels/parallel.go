@@ -178,6 +178,7 @@ type workspace struct {
 	sums   []float32     // the sums of a block or strip of C, if C cannot hold them
 	bias   []float32     // one value, repeated for a row
 	turned []float32     // the transposed sums of a block of C
+	vector vectorScratch
 }
 
 // pool keeps unused values for reuse, so that calls allocate nothing after the first few.
