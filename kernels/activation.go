@@ -350,11 +350,13 @@ func (p *vectorPass) softmaxBackward(own *workspace, from, to int) {
 func (p *vectorPass) finiteHalves(own *workspace, from, to int) {
 	e := p.x.Slice(from, to)
 	flags, exponent := p.vector.FlagsF16, uint16(0x7c00)
+	var bits []uint16
 	if e.DType() == tensor.BF16 {
 		flags, exponent = p.vector.FlagsBF16, 0x7f80
+		bits = unsafe.Slice((*uint16)(unsafe.SliceData(e.BF16())), e.Len())
+	} else {
+		bits = unsafe.Slice((*uint16)(unsafe.SliceData(e.F16())), e.Len())
 	}
-	// Both types of 16 bits are uint16 values.
-	bits := unsafe.Slice((*uint16)(e.Pointer()), e.Len())
 	c := &own.vector.flags
 	c.Flags = [micro.Lanes]uint32{}
 	whole := len(bits) / (2 * micro.Lanes) * (2 * micro.Lanes)

@@ -9,7 +9,7 @@ import "math"
 // relies on.
 //
 // The bounds are in units in the last place of the exact result (ulp), and are those of
-// the subnormal numbers where the result is one. Tests check them for every float32.
+// the subnormal numbers where the result is one. Tests measure them over all exponents.
 // A NaN gives a NaN.
 
 // The polynomial of eʳ for |r| ≤ ln 2/2 is 1 + r + r²·(exp2 + exp3·r + … + exp6·r⁴), with
