@@ -55,7 +55,7 @@ var (
 	peakLoops = slices.Concat(amd64.PeakLoops, arm64.PeakLoops, generic.PeakLoops)
 	// Tiers without operations of their own use the last.
 	elementwise = slices.Concat(amd64.Elementwise, arm64.Elementwise, generic.Elementwise)
-	vectors     = slices.Concat(generic.Vectors)
+	vectors     = slices.Concat(amd64.Vectors, arm64.Vectors, generic.Vectors)
 )
 
 // Config configures an [Engine]. The zero value stands for the best tier and all cores.

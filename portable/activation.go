@@ -6,7 +6,8 @@ import "math"
 // are made of float32 operations only: fused multiply-adds, additions, multiplications,
 // divisions, selections and operations on bits, in one fixed order and without branches.
 // So a vector unit computes the same bits, many elements at once, which package kernels
-// relies on.
+// relies on. Products that are added to something are written float32(x*y), so that the
+// compiler does not fuse.
 //
 // The bounds are in units in the last place of the exact result (ulp), and are those of
 // the subnormal numbers where the result is one. Tests measure them over all exponents.
@@ -80,7 +81,7 @@ func atMost(x, high float32) float32 {
 func expNegative(x float32) float32 {
 	shifted, r := reduce(atLeast(x, -104))
 	first, second := power(shifted)
-	return expSmall(r) * first * second
+	return float32(expSmall(r) * first * second)
 }
 
 // minusAbs returns −|x|.
@@ -168,7 +169,7 @@ func SiLUSlope32(x float32) float32 {
 	m := atLeast(minusAbs(x), -104)
 	z := expNegative(m)
 	rest := 1 / (1 + z) // 1 − s
-	slope := (z * rest) * FMA(m, rest, 1)
+	slope := float32((z * rest) * FMA(m, rest, 1))
 	return bySign(x, slope, 1-slope)
 }
 
@@ -197,7 +198,7 @@ func GELUTanhSlope32(x float32) float32 {
 	z := expUnbounded(m * FMA(w, geluCubic, geluLinear))
 	rest := 1 / (1 + z)
 	inner := m * FMA(w, geluCubicThree, geluLinear)
-	slope := (z * rest) * FMA(inner, rest, 1)
+	slope := float32((z * rest) * FMA(inner, rest, 1))
 	return bySign(x, slope, 1-slope)
 }
 
@@ -205,7 +206,7 @@ func GELUTanhSlope32(x float32) float32 {
 func expUnbounded(x float32) float32 {
 	shifted, r := reduce(x)
 	first, second := power(shifted)
-	return expSmall(r) * first * second
+	return float32(expSmall(r) * first * second)
 }
 
 // gauss returns what GELU and its slope need for m from −14.6 to 0: e^−m²/2 as a number near
@@ -248,6 +249,6 @@ func GELUSlope32(x float32) float32 {
 	const density = 0x1.988454p-2 // 1/√(2π)
 	m := atLeast(minusAbs(x), -14.6)
 	p, first, second, ratio := gauss(m)
-	slope := p * FMA(m, density, ratio) * first * second
+	slope := float32(p * FMA(m, density, ratio) * first * second)
 	return bySign(x, slope, 1-slope)
 }

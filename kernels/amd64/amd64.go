@@ -6,3 +6,5 @@
 //   - avx2: AVX2, FMA and F16C, on Intel from Haswell (2013) and AMD from
 //     Excavator (2015) on. Tile 6×16.
 package amd64
+
+//go:generate go run ../../internal/vectorgen amd64

@@ -11,6 +11,8 @@ func TestConformance(t *testing.T) { kerneltest.Run(t, amd64.Kernels) }
 
 func TestElementwise(t *testing.T) { kerneltest.RunElementwise(t, amd64.Elementwise) }
 
+func TestVectors(t *testing.T) { kerneltest.RunVectors(t, amd64.Vectors) }
+
 func TestAssembly(t *testing.T) { kerneltest.RunAssembly(t) }
 
 func TestPeakLoops(t *testing.T) {

@@ -10,3 +10,5 @@
 // Go's assembler has no mnemonics for most of the instructions. encode_arm64.h has a
 // macro for each; a test checks them against a disassembler.
 package arm64
+
+//go:generate go run ../../internal/vectorgen arm64

@@ -44,6 +44,10 @@
 #define FMUL_LANE(m, i, n, d) WORD $(0x4f809000 | ((i)&1)<<21 | ((i)&2)<<10 | (m)<<16 | (n)<<5 | (d))
 // fdiv v{d}.4s, v{n}.4s, v{m}.4s
 #define FDIV4S(m, n, d) WORD $(0x6e20fc00 | (m)<<16 | (n)<<5 | (d))
+// fmin v{d}.4s, v{n}.4s, v{m}.4s
+#define FMIN4S(m, n, d) WORD $(0x4ea0f400 | (m)<<16 | (n)<<5 | (d))
+// fmax v{d}.4s, v{n}.4s, v{m}.4s
+#define FMAX4S(m, n, d) WORD $(0x4e20f400 | (m)<<16 | (n)<<5 | (d))
 // fsqrt v{d}.4s, v{n}.4s
 #define FSQRT4S(n, d) WORD $(0x6ea1f800 | (n)<<5 | (d))
 
@@ -51,6 +55,12 @@
 
 // fcmle v{d}.4s, v{n}.4s, #0.0
 #define FCMLE0(n, d) WORD $(0x6ea0d800 | (n)<<5 | (d))
+// fcmlt v{d}.4s, v{n}.4s, #0.0
+#define FCMLT0(n, d) WORD $(0x4ea0e800 | (n)<<5 | (d))
+// fcmgt v{d}.4s, v{n}.4s, v{m}.4s
+#define FCMGT4S(m, n, d) WORD $(0x6ea0e400 | (m)<<16 | (n)<<5 | (d))
+// cmlt v{d}.4s, v{n}.4s, #0
+#define CMLT0_4S(n, d) WORD $(0x4ea0a800 | (n)<<5 | (d))
 // cmgt v{d}.8h, v{n}.8h, #0
 #define CMGT0_8H(n, d) WORD $(0x4e608800 | (n)<<5 | (d))
 // cmgt v{d}.8h, v{n}.8h, v{m}.8h

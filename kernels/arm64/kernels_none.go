@@ -12,3 +12,6 @@ var PeakLoops []micro.PeakLoop
 
 // Elementwise is empty in this build.
 var Elementwise []micro.Elementwise
+
+// Vectors is empty in this build.
+var Vectors []micro.Vector
