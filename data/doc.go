@@ -15,7 +15,7 @@
 //	for epoch := range epochs {
 //		loader.Seek(epoch, 0)
 //		for batch, ok := loader.Next(); ok; batch, ok = loader.Next() {
-//			// batch.X is [n, 784], batch.Labels has n entries
+//			// batch.Inputs[0] is [n, 784], batch.Targets[0] is [n]
 //		}
 //		if err := loader.Err(); err != nil {
 //			return err

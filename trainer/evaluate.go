@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/metric"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -13,76 +14,13 @@ import (
 // Metrics says how well a model does on a data set.
 type Metrics struct {
 	Samples   int
-	Correct   int       // samples whose largest logit is at their label
-	Loss      float64   // mean cross-entropy
-	Confusion Confusion // the predictions by label
+	Correct   int               // samples whose largest logit is at their label
+	Loss      float64           // mean cross-entropy
+	Confusion *metric.Confusion // the predictions by label
 }
 
 // Accuracy returns the share of samples that are classified correctly.
 func (m Metrics) Accuracy() float64 { return float64(m.Correct) / float64(max(m.Samples, 1)) }
-
-// Confusion counts predictions by label and class. It holds only pairs that occurred, so
-// its memory grows with the classes and with the samples, not with the square of the
-// classes. [NewConfusion] makes one.
-type Confusion struct {
-	Labeled   []int           // by class, the samples with this label
-	Predicted []int           // by class, the samples that the model takes for it
-	Counts    map[Outcome]int // samples; an outcome that never occurred is missing
-}
-
-// Outcome is a label with the class that a model predicts, that of its largest logit.
-type Outcome struct{ Label, Class int }
-
-// NewConfusion returns counts of zero for labels and predictions in [0, classes).
-func NewConfusion(classes int) Confusion {
-	return Confusion{Labeled: make([]int, classes), Predicted: make([]int, classes), Counts: map[Outcome]int{}}
-}
-
-// Add counts one sample.
-func (c Confusion) Add(o Outcome) {
-	c.Labeled[o.Label]++
-	c.Predicted[o.Class]++
-	c.Counts[o]++
-}
-
-// Classes returns the number of classes.
-func (c Confusion) Classes() int { return len(c.Labeled) }
-
-// Matrix returns the counts as a confusion matrix of classes² integers: element
-// [label][class].
-func (c Confusion) Matrix() [][]int {
-	n := c.Classes()
-	counts := make([]int, n*n)
-	rows := make([][]int, n)
-	for k := range rows {
-		rows[k] = counts[k*n : (k+1)*n]
-	}
-	for o, samples := range c.Counts {
-		rows[o.Label][o.Class] = samples
-	}
-	return rows
-}
-
-// ClassMetrics says how well a model does on one class, as scikit-learn's
-// classification_report does. TP counts the samples of the class that are taken for it,
-// FP the other samples that are taken for it, and FN the samples of the class that are
-// taken for others.
-type ClassMetrics struct {
-	Support   int     // TP + FN, the samples of the class
-	Precision float64 // TP / (TP + FP); 0 if nothing is taken for the class
-	Recall    float64 // TP / (TP + FN); 0 if there is no sample of the class
-	F1        float64 // 2·TP / (2·TP + FP + FN), the harmonic mean of the two; 0 if both are 0
-}
-
-// Class returns the metrics of class k, in [0, c.Classes()).
-func (c Confusion) Class(k int) ClassMetrics {
-	predicted, support, right := c.Predicted[k], c.Labeled[k], float64(c.Counts[Outcome{k, k}])
-	ratio := func(x float64, of int) float64 { return x / float64(max(of, 1)) } // x is 0 where of is
-	return ClassMetrics{
-		Support: support, Precision: ratio(right, predicted), Recall: ratio(right, support),
-		F1: ratio(2*right, predicted+support),
-	}
-}
 
 // Prediction is what a model makes of one sample.
 type Prediction struct {
@@ -127,12 +65,12 @@ func Evaluate(ctx context.Context, nc *nn.Context, model nn.Layer, precision ten
 		sum, correct := loss.Evaluate(logits, targets)
 		if row == nil {
 			row = tensor.New(tensor.F32, 1, logits.Matrix().Cols)
-			m.Confusion = NewConfusion(logits.Matrix().Cols)
+			m.Confusion = metric.NewConfusion(logits.Matrix().Cols)
 		}
 		for i, label := range targets {
 			logits.Matrix().LoadRow(row.F32(), i)
 			p := Prediction{Index: m.Samples + i, Label: label, Class: nn.Argmax(row.F32())}
-			m.Confusion.Add(Outcome{label, p.Class})
+			m.Confusion.Count(metric.Outcome{Label: label, Class: p.Class})
 			if len(observe) == 0 {
 				continue
 			}

@@ -6,49 +6,26 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/kernels"
+	"github.com/halfgrad/halfgrad/metric"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/tensor"
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
-// Worked out by hand: TP, FP and FN of the four classes are 3, 1, 2; 0, 0, 4; 6, 5, 0; and
-// 0, 0, 0.
-func TestConfusionClass(t *testing.T) {
-	matrix := [][]int{
-		{3, 0, 2, 0},
-		{1, 0, 3, 0},
-		{0, 0, 6, 0},
-		{0, 0, 0, 0},
-	}
-	c := newConfusion(matrix)
-	if diff := cmp.Diff(matrix, c.Matrix()); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-	var got []trainer.ClassMetrics
-	for k := range c.Classes() {
-		got = append(got, c.Class(k))
-	}
-	want := []trainer.ClassMetrics{
-		{Support: 5, Precision: 3.0 / 4, Recall: 3.0 / 5, F1: 6.0 / 9},
-		{Support: 4}, // never predicted: its precision is 0/0
-		{Support: 6, Precision: 6.0 / 11, Recall: 1, F1: 12.0 / 17}, // always right
-		{}, // not there at all
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
-}
+// counts compares all that Confusions count.
+var counts = cmpopts.IgnoreUnexported(metric.Confusion{})
 
 // newConfusion counts the samples of a confusion matrix one by one.
-func newConfusion(matrix [][]int) trainer.Confusion {
-	c := trainer.NewConfusion(len(matrix))
+func newConfusion(matrix [][]int) *metric.Confusion {
+	c := metric.NewConfusion(len(matrix))
 	for label, row := range matrix {
 		for class, samples := range row {
 			for range samples {
-				c.Add(trainer.Outcome{Label: label, Class: class})
+				c.Count(metric.Outcome{Label: label, Class: class})
 			}
 		}
 	}
@@ -72,8 +49,8 @@ func TestEvaluateManyClasses(t *testing.T) {
 	if m.Correct != 3 || m.Samples != 4 || m.Confusion.Classes() != classes {
 		t.Errorf("%d of %d right in %d classes, want 3 of 4 in %d", m.Correct, m.Samples, m.Confusion.Classes(), classes)
 	}
-	got := []trainer.ClassMetrics{m.Confusion.Class(7), m.Confusion.Class(last), m.Confusion.Class(8)}
-	want := []trainer.ClassMetrics{
+	got := []metric.ClassMetrics{m.Confusion.Class(7), m.Confusion.Class(last), m.Confusion.Class(8)}
+	want := []metric.ClassMetrics{
 		{Support: 2, Precision: 2.0 / 3, Recall: 1, F1: 4.0 / 5},
 		{Support: 2, Precision: 1, Recall: 1.0 / 2, F1: 2.0 / 3},
 		{},
@@ -124,11 +101,11 @@ func TestEvaluateObserved(t *testing.T) {
 		if !cmp.Equal(got, again) {
 			t.Errorf("%v: two observers see %v and %v", precision, got, again)
 		}
-		if diff := cmp.Diff(confusion, m.Confusion); diff != "" {
+		if diff := cmp.Diff(confusion, m.Confusion, counts); diff != "" {
 			t.Errorf("%v: (-want +got)\n%s", precision, diff)
 		}
 		plain, err := trainer.Evaluate(t.Context(), nc, model, precision, ds)
-		if diff := cmp.Diff(m, plain); err != nil || diff != "" {
+		if diff := cmp.Diff(m, plain, counts); err != nil || diff != "" {
 			t.Errorf("%v: observed, the metrics are others: %v\n%s", precision, err, diff)
 		}
 	}
@@ -147,7 +124,7 @@ func TestEvaluateAddsUp(t *testing.T) {
 		}
 		labels = append(labels, int(sample.Targets[0].I32()[0]))
 	}
-	confusion := trainer.NewConfusion(10)
+	confusion := metric.NewConfusion(10)
 	correct, loss, next := 0, 0.0, 0
 	engine, err := kernels.New(kernels.Config{})
 	if err != nil {
@@ -163,7 +140,7 @@ func TestEvaluateAddsUp(t *testing.T) {
 				t.Errorf("sample %d is right, but its loss is not −ln of its probability: %+v", next, p)
 			}
 		}
-		confusion.Add(trainer.Outcome{Label: p.Label, Class: p.Class})
+		confusion.Count(metric.Outcome{Label: p.Label, Class: p.Class})
 		loss += p.Loss
 		next++
 	})
@@ -171,7 +148,7 @@ func TestEvaluateAddsUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := trainer.Metrics{Samples: 1203, Correct: correct, Loss: loss / 1203, Confusion: confusion}
-	if diff := cmp.Diff(want, m, cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })); diff != "" {
+	if diff := cmp.Diff(want, m, counts, cmp.Comparer(func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })); diff != "" {
 		t.Errorf("(-by predictions +metrics)\n%s", diff)
 	}
 }
@@ -202,7 +179,7 @@ func TestHalvesFollowTheWeights(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff(want, got); diff != "" {
+				if diff := cmp.Diff(want, got, counts); diff != "" {
 					t.Errorf("%v, adam %v: after step %d (-of the same weights +of the model)\n%s", precision, adam, n+1, diff)
 				}
 			}

@@ -598,7 +598,7 @@ func TestFitEvents(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if !cmp.Equal(m, e.Validation) {
+			if !cmp.Equal(m, e.Validation, counts) {
 				t.Errorf("epoch %d: validation %+v, want %+v", e.Epoch, e.Validation, m)
 			}
 			lossSum, samples = 0, 0

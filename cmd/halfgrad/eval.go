@@ -42,7 +42,7 @@ type evaluation struct {
 	Confusion [][]int           `json:"confusion,omitempty"` // [label][prediction]: images; not for more than maxConfusion classes
 }
 
-// classEvaluation is how well the network does on a class; trainer.ClassMetrics
+// classEvaluation is how well the network does on a class; metric.ClassMetrics
 // says what the numbers are.
 type classEvaluation struct {
 	Class     int     `json:"class"`
