@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/internal/kerneltest"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/portable"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -233,6 +235,55 @@ func TestParallel(t *testing.T) {
 	})
 }
 
+// Tensors at the edge of their memory: nothing else is read or written, at any length.
+func TestActivationBounds(t *testing.T) {
+	for _, atEnd := range []bool{true, false} {
+		x, y, dst := kerneltest.Guarded[float32](t, 70, atEnd), kerneltest.Guarded[float32](t, 70, atEnd), kerneltest.Guarded[float32](t, 70, atEnd)
+		halves := kerneltest.Guarded[fp16.Float16](t, 70, atEnd)
+		part := func(s []float32, n int) *tensor.Tensor {
+			if atEnd {
+				return tensor.FromF32(s[len(s)-n:], n)
+			}
+			return tensor.FromF32(s[:n:n], n)
+		}
+		for i := range x {
+			x[i], y[i] = float32(i%9)-4, float32(i%7)-3
+		}
+		forEngines(t, func(t *testing.T, e *kernels.Engine) {
+			for n := 1; n <= 70; n++ {
+				a, b, d := part(x, n), part(y, n), part(dst, n)
+				h := tensor.FromF16(halves[:n:n], n)
+				if atEnd {
+					h = tensor.FromF16(halves[70-n:], n)
+				}
+				e.Activate(kernels.GELU, h, a)
+				e.Activate(kernels.GELU, d, a)
+				want := make([]float32, n)
+				for i, v := range a.F32() {
+					want[i] = portable.GELU32(v)
+				}
+				compareTensor(t, "fp32", d, want)
+				compareTensor(t, "fp16", h, want)
+				e.ActivateBackward(kernels.SiLU, d, a, b)
+				for i, v := range b.F32() {
+					want[i] = a.F32()[i] * portable.SiLUSlope32(v)
+				}
+				compareTensor(t, "backward", d, want)
+				e.Add(d, a, b)
+				for i, v := range b.F32() {
+					want[i] = a.F32()[i] + v
+				}
+				compareTensor(t, "sum", d, want)
+				e.Softmax(d, a)
+				e.SoftmaxBackward(d, a, b)
+				if !e.FiniteTensor(d) || !e.FiniteTensor(h) {
+					t.Fatalf("%d elements are not finite", n)
+				}
+			}
+		})
+	}
+}
+
 // Several goroutines use one engine at the same time.
 func TestActivationsAtOnce(t *testing.T) {
 	e := engine(t, kernels.Config{Threads: 3})
@@ -299,7 +350,12 @@ func BenchmarkActivation(b *testing.B) {
 	for _, tier := range kernels.Supported() {
 		e := engine(b, kernels.Config{Kernel: tier, Threads: 1})
 		for _, d := range []tensor.DType{tensor.F16, tensor.F32} {
-			x, _ := floatTensor(rand.New(rand.NewPCG(1, 1)), d, 16, 1024)
+			rng, values := rand.New(rand.NewPCG(1, 1)), make([]float32, 16*1024)
+			for i := range values {
+				values[i] = float32(rng.NormFloat64() * 2)
+			}
+			x := tensor.New(d, 16, 1024)
+			x.Elements().Store(values)
 			y := tensor.New(d, 16, 1024)
 			run := func(name string, f func()) {
 				b.Run(fmt.Sprintf("f=%s/dtype=%v/kernel=%s", name, d, tier), func(b *testing.B) {

@@ -1,10 +1,11 @@
 // Package portable has functions that give the same bits on every machine: a correctly
-// rounded fused multiply-add, exp and log, and a cosine in float64 for learning rates.
+// rounded fused multiply-add, exp and log, the activations of networks, and a cosine in
+// float64 for learning rates.
 //
 // It does not replace package math, whose results may differ between architectures: some
 // have assembly routines, and the compiler fuses operations for some. Everything here is
-// built from IEEE 754 additions, multiplications and divisions in float64, each rounded on
-// its own. Every product is written float64(x*y), which the Go specification (section
+// built from IEEE 754 additions, multiplications and divisions, each rounded on its own: in
+// float32 where a name ends in 32, and else in float64. Every product is written float64(x*y), which the Go specification (section
 // "Floating-point operators") defines to prevent fusion.
 package portable
 

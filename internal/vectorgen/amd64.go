@@ -34,7 +34,7 @@ var avx512 = x86("avx512", "AVX512", 16, 32, "Z", `// Activations and other func
 
 func x86(name, suffix string, lanes, registers int, letter string, header string) *target {
 	wide := lanes == 16
-	t := &target{name: name, suffix: suffix, lanes: lanes, registers: registers, header: header}
+	t := &target{name: name, suffix: suffix, lanes: lanes, zero: true, registers: registers, header: header}
 	t.name1 = func(r int) string { return fmt.Sprintf("%s%d", letter, r) }
 	reg := t.name1
 	// A constant fills a register in memory, or is one element, which AVX-512 repeats.
@@ -60,7 +60,9 @@ func x86(name, suffix string, lanes, registers int, letter string, header string
 		return fmt.Sprintf("constants%s<>+%d(SB)", suffix, size*e.place[bits])
 	}
 	loadConstant := func(e *emitter, bits uint32, r int) {
-		if wide {
+		if kept, found := e.kept[bits]; found && kept != r {
+			e.line("VMOVAPS %s, %s", reg(kept), reg(r))
+		} else if wide {
 			e.line("VBROADCASTSS %s, %s", constantAt(e, bits), reg(r))
 		} else {
 			e.line("VMOVUPS %s, %s", constantAt(e, bits), reg(r))
@@ -73,7 +75,11 @@ func x86(name, suffix string, lanes, registers int, letter string, header string
 			return instruction, reg(e.fixed)
 		case v.kind != constant:
 			return instruction, reg(v.reg)
-		case wide:
+		}
+		if r, found := e.kept[v.bits]; found {
+			return instruction, reg(r)
+		}
+		if wide {
 			return instruction + ".BCST", constantAt(e, v.bits)
 		}
 		return instruction, constantAt(e, v.bits)
@@ -84,6 +90,9 @@ func x86(name, suffix string, lanes, registers int, letter string, header string
 		case factor:
 			return e.fixed, false
 		case constant:
+			if r, found := e.kept[v.bits]; found {
+				return r, false
+			}
 			r = e.take()
 			loadConstant(e, v.bits, r)
 			return r, true
@@ -251,6 +260,9 @@ func x86(name, suffix string, lanes, registers int, letter string, header string
 		}
 		for n, r := range e.lanes {
 			e.line("VMOVUPS (%s_%s+%d)(R15), %s", call, e.l.lanes, n*lanes*4, reg(r))
+		}
+		for _, bits := range e.keptConstants() {
+			loadConstant(e, bits, e.kept[bits])
 		}
 		e.line("XORL BX, BX")
 		e.text.WriteString("\nloop:\n")

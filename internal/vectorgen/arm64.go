@@ -47,7 +47,7 @@ var neon = &target{
 		if call == "halvesCall" {
 			e.line("LSR $1, R3")
 		}
-		if e.l.has(constant) || e.l.has(rectify) {
+		if e.l.has(constant) {
 			e.line("MOVD $constantsNEON<>(SB), R4")
 		}
 		if e.l.has(factor) {
@@ -56,6 +56,9 @@ var neon = &target{
 		}
 		for n, r := range e.lanes {
 			e.line("FMOVQ (%s_%s+%d)(R20), F%d", call, e.l.lanes, 16*n, r)
+		}
+		for _, bits := range e.keptConstants() {
+			e.line("FMOVQ %d(R4), F%d", 16*e.place[bits], e.kept[bits])
 		}
 		e.text.WriteString("\nloop:\n")
 	},
@@ -85,6 +88,9 @@ func oneNEON(e *emitter, v *value, i, part int) {
 		case factor:
 			return e.fixed
 		case constant:
+			if r, found := e.kept[a.bits]; found {
+				return r
+			}
 			r := e.take()
 			e.line("FMOVQ %d(R4), F%d", 16*e.place[a.bits], r)
 			temporaries = append(temporaries, r)
@@ -133,7 +139,7 @@ func oneNEON(e *emitter, v *value, i, part int) {
 		switch {
 		case own:
 			sum = c.reg
-		case c.kind == constant:
+		case c.kind == constant && e.kept[c.bits] == 0:
 			sum = e.take()
 			e.line("FMOVQ %d(R4), F%d", 16*e.place[c.bits], sum)
 		default:

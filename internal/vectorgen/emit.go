@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -10,6 +11,7 @@ import (
 type target struct {
 	name, suffix string // "avx2" and "AVX2"
 	lanes        int    // of a register
+	zero         bool   // rectify takes a zero
 	registers    int
 	header       string
 	constants    func(bits []uint32) string              // the data of the constants
@@ -23,9 +25,11 @@ type emitter struct {
 	*target
 	l     *list
 	text  strings.Builder
-	free  []int // registers, those at the end are taken first
-	lanes []int // registers of Lanes
-	fixed int   // the register of Factor
+	free  []int          // registers, those at the end are taken first
+	lanes []int          // registers of Lanes
+	fixed int            // the register of Factor
+	kept  map[uint32]int // constants that stay in registers
+	least int            // the fewest free registers so far
 	place map[uint32]int
 }
 
@@ -37,6 +41,7 @@ func (e *emitter) take() int {
 	}
 	r := e.free[len(e.free)-1]
 	e.free = e.free[:len(e.free)-1]
+	e.least = min(e.least, len(e.free))
 	return r
 }
 
@@ -81,24 +86,67 @@ func assembly(t *target) string {
 	file.WriteString(t.header)
 	file.WriteString("\n" + t.constants(bits))
 	for _, l := range all {
-		e := &emitter{target: t, l: l, place: place}
-		for r := t.registers - 1; r >= 0; r-- {
-			e.free = append(e.free, r)
-		}
-		if l.has(factor) {
-			e.fixed = e.free[0] // the highest
-			e.free = e.free[1:]
-		}
-		if l.lanes != "" {
-			for range 16 / t.lanes {
-				e.lanes = append(e.lanes, e.free[0])
-				e.free = e.free[1:]
-			}
-		}
+		// A first run shows how many registers are left for constants.
+		trial := newEmitter(t, l, place)
+		trial.body()
+		e := newEmitter(t, l, place)
+		e.keep(trial.least)
 		e.body()
 		fmt.Fprintf(&file, "\n%s%s", e.comment(), e.text.String())
 	}
 	return file.String()
+}
+
+func newEmitter(t *target, l *list, place map[uint32]int) *emitter {
+	e := &emitter{target: t, l: l, place: place, kept: map[uint32]int{}, least: t.registers}
+	for r := t.registers - 1; r >= 0; r-- {
+		e.free = append(e.free, r)
+	}
+	if l.has(factor) {
+		e.fixed = e.high()
+	}
+	if l.lanes != "" {
+		for range 16 / t.lanes {
+			e.lanes = append(e.lanes, e.high())
+		}
+	}
+	return e
+}
+
+// high takes the highest free register, for the whole function.
+func (e *emitter) high() int {
+	r := e.free[0]
+	e.free = e.free[1:]
+	return r
+}
+
+// keep puts the n constants that are used most into registers.
+func (e *emitter) keep(n int) {
+	uses, order := map[uint32]int{}, []uint32{}
+	count := func(bits uint32) {
+		if uses[bits]++; uses[bits] == 1 {
+			order = append(order, bits)
+		}
+	}
+	for _, v := range e.l.values {
+		for _, a := range v.args {
+			if a.kind == constant {
+				count(a.bits)
+			}
+		}
+		if v.kind == rectify && e.zero {
+			count(0)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b uint32) int { return uses[b] - uses[a] })
+	for _, bits := range order[:min(n, len(order))] {
+		e.kept[bits] = e.high()
+	}
+}
+
+// keptConstants returns the constants that stay in registers, by register.
+func (e *emitter) keptConstants() []uint32 {
+	return slices.SortedFunc(maps.Keys(e.kept), func(a, b uint32) int { return e.kept[b] - e.kept[a] })
 }
 
 // body writes the function.
@@ -120,15 +168,20 @@ func (e *emitter) body() {
 func (e *emitter) comment() string {
 	var c strings.Builder
 	fmt.Fprintf(&c, "// func %s%s(args *%s)\n//\n//\t%s\n//\n", e.l.name, e.suffix, e.l.call, e.l.comment)
+	var registers strings.Builder
 	if e.l.has(factor) {
-		fmt.Fprintf(&c, "// %s is Factor. ", e.name1(e.fixed))
+		fmt.Fprintf(&registers, "%s: Factor. ", e.name1(e.fixed))
 	}
 	if e.l.lanes != "" {
 		names := make([]string, len(e.lanes))
 		for i, r := range e.lanes {
 			names[i] = e.name1(r)
 		}
-		fmt.Fprintf(&c, "// %s: %s. ", strings.Join(names, ", "), e.l.lanes)
+		fmt.Fprintf(&registers, "%s: %s. ", strings.Join(names, ", "), e.l.lanes)
+	}
+	if n := len(e.kept); n > 0 {
+		last := e.keptConstants()
+		fmt.Fprintf(&registers, "%s to %s: constants. ", e.name1(e.kept[last[n-1]]), e.name1(e.kept[last[0]]))
 	}
 	counts := []struct {
 		what  string
@@ -151,11 +204,10 @@ func (e *emitter) comment() string {
 		}
 	}
 	text := fmt.Sprintf("Budget of %d elements: %s.", e.target.lanes, strings.Join(parts, ", "))
-	head := c.String()
-	if i := strings.LastIndex(head, "//\n"); i+3 < len(head) { // a line of registers
-		head = strings.ReplaceAll(head[:i+3], "", "") + "// " + strings.ReplaceAll(strings.TrimSpace(head[i+3:]), "// ", "") + "\n"
+	if registers.Len() > 0 {
+		fmt.Fprintf(&c, "// %s\n", strings.TrimSpace(registers.String()))
 	}
-	return head + "// " + text + "\n"
+	return c.String() + "// " + text + "\n"
 }
 
 // tier is an entry of the list of a package's tiers.
