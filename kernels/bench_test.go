@@ -93,8 +93,10 @@ func BenchmarkElementwise(b *testing.B) {
 			name string
 			do   func()
 		}{
-			{"sgd", func() { e.SGD(w, v, grad, half, kernels.SGD{Unscale: 1, Rate: 0.1, Momentum: 0.9}) }},
-			{"adam", func() { e.Adam(w, m, v, grad, half, kernels.Adam{Unscale: 1, Rate: 0.1, Correction: 1, Epsilon: 1e-8}) }},
+			{"sgd", func() { e.SGD(w, v, grad, tensor.Of(half), kernels.SGD{Unscale: 1, Rate: 0.1, Momentum: 0.9}) }},
+			{"adam", func() {
+				e.Adam(w, m, v, grad, tensor.Of(half), kernels.Adam{Unscale: 1, Rate: 0.1, Correction: 1, Epsilon: 1e-8})
+			}},
 			{"finite", func() { e.Finite(grad, 1) }},
 			{"rectify", func() { e.Rectify(dst, mask, mask) }},
 			{"addrows", func() { e.AddRows(w[:256], tensor.MatrixF16(src, n/256, 256)) }},

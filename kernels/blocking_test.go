@@ -3,7 +3,6 @@ package kernels
 import (
 	"testing"
 
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -14,8 +13,8 @@ func TestAliases(t *testing.T) {
 		stride   int
 		f16, f32 bool
 	}{{512, false, false}, {1000, false, false}, {1023, false, false}, {1024, false, true}, {1536, false, false}, {2048, true, true}, {3072, false, true}, {4096, true, true}} {
-		f16 := tensor.Matrix{Rows: 2, Cols: 16, Stride: c.stride, F16: make([]fp16.Float16, 1)}
-		f32 := tensor.Matrix{Rows: 2, Cols: 16, Stride: c.stride, F32: make([]float32, 1)}
+		f16 := tensor.Matrix{Rows: 2, Cols: 16, Stride: c.stride, Elements: tensor.Make(tensor.F16, 1)}
+		f32 := tensor.Matrix{Rows: 2, Cols: 16, Stride: c.stride, Elements: tensor.Make(tensor.F32, 1)}
 		if aliases(f16) != c.f16 || aliases(f32) != c.f32 {
 			t.Errorf("stride %d: fp16 %v, fp32 %v, want %v and %v", c.stride, aliases(f16), aliases(f32), c.f16, c.f32)
 		}
@@ -41,11 +40,11 @@ func TestReadsInPlace(t *testing.T) {
 		{65, 1000, 1000, false, false},
 		{64, 2000, 1000, false, false}, // more than fits the L3 cache
 	} {
-		a := tensor.Matrix{Rows: c.m, Cols: c.k, Stride: c.k, F32: make([]float32, 1)}
+		a := tensor.Matrix{Rows: c.m, Cols: c.k, Stride: c.k, Elements: tensor.Make(tensor.F32, 1)}
 		if got := p.readsInPlace(a, c.n, c.aliased); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
-		half := tensor.Matrix{Rows: c.m, Cols: c.k, Stride: c.k, F16: make([]fp16.Float16, 1)}
+		half := tensor.Matrix{Rows: c.m, Cols: c.k, Stride: c.k, Elements: tensor.Make(tensor.F16, 1)}
 		if p.readsInPlace(half, c.n, c.aliased) {
 			t.Errorf("%+v: fp16 is read in place by a kernel for fp32", c)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -46,24 +45,26 @@ func (e *Engine) Finite(x []float32, factor float32) bool {
 //	if mask[i] <= 0 { dst[i] = +0 } else { dst[i] = src[i] }
 //
 // With src as the mask it is the rectifier; with the rectifier's output as the mask it is
-// the gradient. dst may be src or mask. It panics unless all three have the same type and
-// number of elements.
+// the gradient. dst may be src or mask. It panics unless all three have the same type, fp16
+// or fp32, and number of elements.
 func (e *Engine) Rectify(dst, src, mask *tensor.Tensor) {
 	if dst.DType() != src.DType() || dst.DType() != mask.DType() || dst.Len() != src.Len() || dst.Len() != mask.Len() {
 		panic(fmt.Sprintf("kernels: Rectify: dst is %v %v, src %v %v and mask %v %v: want one type and length",
 			dst.DType(), dst.Shape(), src.DType(), src.Shape(), mask.DType(), mask.Shape()))
 	}
 	p := e.passes.get()
-	if dst.DType() == tensor.F16 {
-		p.half, p.half2, p.half3 = dst.F16(), src.F16(), mask.F16()
+	p.dst, p.src, p.mask = dst.Elements(), src.Elements(), mask.Elements()
+	switch dst.DType() {
+	case tensor.F16:
 		e.pass(p, dst.Len(), func(p *pass, from, to int) {
-			p.RectifyF16(p.half[from:to], p.half2[from:to], p.half3[from:to])
+			p.RectifyF16(p.dst.F16()[from:to], p.src.F16()[from:to], p.mask.F16()[from:to])
 		})
-	} else {
-		p.w, p.m, p.v = dst.F32(), src.F32(), mask.F32()
+	case tensor.F32:
 		e.pass(p, dst.Len(), func(p *pass, from, to int) {
-			p.RectifyF32(p.w[from:to], p.m[from:to], p.v[from:to])
+			p.RectifyF32(p.dst.F32()[from:to], p.src.F32()[from:to], p.mask.F32()[from:to])
 		})
+	default:
+		panic("kernels: Rectify of " + dst.DType().String() + ": want fp16 or fp32")
 	}
 	e.done(p)
 }
@@ -72,14 +73,17 @@ func (e *Engine) Rectify(dst, src, mask *tensor.Tensor) {
 //
 //	for i := range m.Rows { for j := range m.Cols { sums[j] += m(i, j) } }
 //
-// It panics if m is inconsistent (see [tensor.Matrix.Check]) or transposed, or if sums has
-// another length than m.Cols.
+// It panics if m is inconsistent (see [tensor.Matrix.Check]), transposed or neither fp16 nor
+// fp32, or if sums has another length than m.Cols.
 func (e *Engine) AddRows(sums []float32, m tensor.Matrix) {
 	if err := m.Check("m"); err != nil {
 		panic("kernels: AddRows: " + err.Error())
 	}
 	if m.Trans || len(sums) != m.Cols {
 		panic(fmt.Sprintf("kernels: AddRows: %d sums and a matrix of %d columns, transposed: %v: want equal numbers, and false", len(sums), m.Cols, m.Trans))
+	}
+	if t := m.DType(); t != tensor.F16 && t != tensor.F32 {
+		panic("kernels: AddRows: a matrix of " + t.String() + ": want fp16 or fp32")
 	}
 	p := e.passes.get()
 	p.w, p.matrix = sums, m
@@ -95,12 +99,13 @@ func (e *Engine) AddRows(sums []float32, m tensor.Matrix) {
 }
 
 // SGD takes a step of gradient descent with momentum, defined in [micro.Elementwise]. w are
-// the weights and v the velocities; half, if not nil, gets the new weights rounded to fp16.
-// It panics unless all have the same length.
-func (e *Engine) SGD(w, v, grad []float32, half []fp16.Float16, s SGD) {
-	if len(v) != len(w) || len(grad) != len(w) || half != nil && len(half) != len(w) {
+// the weights and v the velocities. half gets the new weights rounded to fp16, unless it is
+// the zero Elements. It panics unless all have the same length and half is of fp16.
+func (e *Engine) SGD(w, v, grad []float32, half tensor.Elements, s SGD) {
+	if len(v) != len(w) || len(grad) != len(w) {
 		panic("kernels: SGD: slices of different lengths")
 	}
+	checkHalf("SGD", half, len(w))
 	p := e.passes.get()
 	p.w, p.v, p.grad, p.half, p.sgd = w, v, grad, half, s
 	e.pass(p, len(w), func(p *pass, from, to int) {
@@ -110,18 +115,29 @@ func (e *Engine) SGD(w, v, grad []float32, half []fp16.Float16, s SGD) {
 }
 
 // Adam takes a step of Adam or AdamW, defined in [micro.Elementwise]. w are the weights, m
-// and v the moments; half, if not nil, gets the new weights rounded to fp16. It panics
-// unless all have the same length.
-func (e *Engine) Adam(w, m, v, grad []float32, half []fp16.Float16, a Adam) {
-	if len(m) != len(w) || len(v) != len(w) || len(grad) != len(w) || half != nil && len(half) != len(w) {
+// and v the moments. half gets the new weights rounded to fp16, unless it is the zero
+// Elements. It panics unless all have the same length and half is of fp16.
+func (e *Engine) Adam(w, m, v, grad []float32, half tensor.Elements, a Adam) {
+	if len(m) != len(w) || len(v) != len(w) || len(grad) != len(w) {
 		panic("kernels: Adam: slices of different lengths")
 	}
+	checkHalf("Adam", half, len(w))
 	p := e.passes.get()
 	p.w, p.m, p.v, p.grad, p.half, p.adam = w, m, v, grad, half, a
 	e.pass(p, len(w), func(p *pass, from, to int) {
 		p.Elementwise.Adam(p.w[from:to], p.m[from:to], p.v[from:to], p.grad[from:to], p.halves(from, to), p.adam)
 	})
 	e.done(p)
+}
+
+// checkHalf panics unless half is a copy in fp16 of n weights, or none.
+func checkHalf(operation string, half tensor.Elements, n int) {
+	switch t := half.DType(); {
+	case t != 0 && t != tensor.F16:
+		panic(fmt.Sprintf("kernels: %s: a copy of the weights in %v: want fp16", operation, t))
+	case t != 0 && half.Len() != n:
+		panic("kernels: " + operation + ": slices of different lengths")
+	}
 }
 
 // pass is the state of an elementwise operation that its threads share: how it is split,
@@ -131,14 +147,15 @@ type pass struct {
 	part     func(p *pass, from, to int) // works on elements, columns or blocks from…to-1
 	n, share int                         // their number in all, and in a task
 
-	w, m, v, grad      []float32
-	half, half2, half3 []fp16.Float16
-	matrix             tensor.Matrix
-	factor, factor2    float32
-	sums               []float64 // of blocks
-	notFinite          atomic.Bool
-	sgd                SGD
-	adam               Adam
+	w, m, v, grad   []float32
+	half            tensor.Elements
+	dst, src, mask  tensor.Elements
+	matrix          tensor.Matrix
+	factor, factor2 float32
+	sums            []float64 // of blocks
+	notFinite       atomic.Bool
+	sgd             SGD
+	adam            Adam
 }
 
 func (p *pass) do(task int, _ *workspace) {
@@ -146,11 +163,11 @@ func (p *pass) do(task int, _ *workspace) {
 	p.part(p, from, min(from+p.share, p.n))
 }
 
-func (p *pass) halves(from, to int) []fp16.Float16 {
-	if p.half == nil {
-		return nil
+func (p *pass) halves(from, to int) tensor.Elements {
+	if p.half.DType() == 0 {
+		return p.half
 	}
-	return p.half[from:to]
+	return p.half.Slice(from, to)
 }
 
 // pass runs an operation on n elements.
@@ -174,6 +191,7 @@ func (p *pass) run(e *Engine, n, most int, worth bool, part func(p *pass, from, 
 
 // done returns p to the pool, without references to the caller's memory.
 func (e *Engine) done(p *pass) {
-	p.w, p.m, p.v, p.grad, p.half, p.half2, p.half3, p.matrix = nil, nil, nil, nil, nil, nil, nil, tensor.Matrix{}
+	none := tensor.Elements{}
+	p.w, p.m, p.v, p.grad, p.half, p.dst, p.src, p.mask, p.matrix = nil, nil, nil, nil, none, none, none, none, tensor.Matrix{}
 	e.passes.put(p)
 }

@@ -107,7 +107,7 @@ func TestAddRows(t *testing.T) {
 			rows, cols := shape[0], shape[1]
 			for _, gap := range []int{0, 5} {
 				x, h := values(rng, rows*(cols+gap))
-				for _, m := range []tensor.Matrix{{F32: x}, {F16: h}} {
+				for _, m := range []tensor.Matrix{{Elements: tensor.Of(x)}, {Elements: tensor.Of(h)}} {
 					m.Rows, m.Cols, m.Stride = rows, cols, cols+gap
 					sums, _ := values(rng, cols)
 					want := slices.Clone(sums)
@@ -144,7 +144,7 @@ func TestSGDAndAdam(t *testing.T) {
 				w1[i] -= float32(sgd.Rate * d)
 			}
 			gotW, gotV := slices.Clone(w), slices.Clone(v)
-			e.SGD(gotW, gotV, grad, half, sgd)
+			e.SGD(gotW, gotV, grad, tensor.Of(half), sgd)
 			compare(t, "SGD: w", gotW, w1)
 			compare(t, "SGD: v", gotV, v1)
 			checkHalves(t, half, w1)
@@ -159,12 +159,12 @@ func TestSGDAndAdam(t *testing.T) {
 				w1[i] = float32(w1[i]*adam.Keep) - float32(adam.Rate*float32(m1[i]/d))
 			}
 			gotW, gotM, gotV := slices.Clone(w), slices.Clone(m), slices.Clone(v)
-			e.Adam(gotW, gotM, gotV, grad, half, adam)
+			e.Adam(gotW, gotM, gotV, grad, tensor.Of(half), adam)
 			compare(t, "Adam: w", gotW, w1)
 			compare(t, "Adam: m", gotM, m1)
 			compare(t, "Adam: v", gotV, v1)
 			checkHalves(t, half, w1)
-			e.Adam(gotW, gotM, gotV, grad, nil, adam) // without fp16 weights
+			e.Adam(gotW, gotM, gotV, grad, tensor.Elements{}, adam) // without fp16 weights
 		}
 	})
 }
@@ -180,13 +180,22 @@ func checkHalves(t *testing.T, half []fp16.Float16, w []float32) {
 
 func TestElementwisePanics(t *testing.T) {
 	e := engine(t, kernels.Config{})
-	two, three := make([]float32, 2, 4), make([]float32, 3)
+	two, three, none := make([]float32, 2, 4), make([]float32, 3), tensor.Elements{}
 	for want, f := range map[string]func(){
-		"SGD: slices of different lengths":  func() { e.SGD(three, two, three, nil, kernels.SGD{}) },
-		"Adam: slices of different lengths": func() { e.Adam(three, three, two, three, nil, kernels.Adam{}) },
-		"dst is fp32 [3], src fp32 [2]":     func() { e.Rectify(tensor.FromF32(three, 3), tensor.FromF32(two, 2), tensor.FromF32(three, 3)) },
-		"3 sums and a matrix of 2 columns":  func() { e.AddRows(three, tensor.MatrixF32(two, 1, 2)) },
-		"transposed: true":                  func() { e.AddRows(three, tensor.MatrixF32(three, 3, 1).T()) },
+		"SGD: slices of different lengths":  func() { e.SGD(three, two, three, none, kernels.SGD{}) },
+		"Adam: slices of different lengths": func() { e.Adam(three, three, two, three, none, kernels.Adam{}) },
+		"SGD: slices of different length":   func() { e.SGD(three, three, three, tensor.Make(tensor.F16, 2), kernels.SGD{}) },
+		"Adam: a copy of the weights in bf16: want fp16": func() {
+			e.Adam(three, three, three, three, tensor.Make(tensor.BF16, 3), kernels.Adam{})
+		},
+		"Rectify of bf16: want fp16 or fp32": func() {
+			x := tensor.New(tensor.BF16, 3)
+			e.Rectify(x, x, x)
+		},
+		"AddRows: a matrix of int32: want fp16 or fp32": func() { e.AddRows(three, tensor.New(tensor.I32, 1, 3).Matrix()) },
+		"dst is fp32 [3], src fp32 [2]":                 func() { e.Rectify(tensor.FromF32(three, 3), tensor.FromF32(two, 2), tensor.FromF32(three, 3)) },
+		"3 sums and a matrix of 2 columns":              func() { e.AddRows(three, tensor.MatrixF32(two, 1, 2)) },
+		"transposed: true":                              func() { e.AddRows(three, tensor.MatrixF32(three, 3, 1).T()) },
 	} {
 		func() {
 			defer func() {
@@ -204,7 +213,7 @@ func TestElementwiseAllocatesNothing(t *testing.T) {
 	const n = 50000
 	x, y, z := make([]float32, n), make([]float32, n), make([]float32, n)
 	if got := testing.AllocsPerRun(20, func() {
-		e.SGD(x, y, z, nil, kernels.SGD{})
+		e.SGD(x, y, z, tensor.Elements{}, kernels.SGD{})
 		e.Finite(x, 1)
 		e.AddRows(x[:n/10], tensor.MatrixF32(y, 10, n/10))
 	}); got != 0 {

@@ -133,7 +133,7 @@ func (g *GemmArgs) check() error {
 		}
 	}
 	if g.Consumer != nil {
-		if c.F16 != nil || c.F32 != nil || c.Trans || g.Accumulate || g.Scale != 0 || g.Bias != nil || g.ReLU || g.Check {
+		if c.DType() != 0 || c.Trans || g.Accumulate || g.Scale != 0 || g.Bias != nil || g.ReLU || g.Check {
 			return fmt.Errorf("a consumer and a C with elements, transposed, or with Accumulate, an epilogue or Check: want only C's shape")
 		}
 		if c.Cols > 0 && c.Rows > math.MaxInt/2/c.Cols { // C has no elements to bound it
@@ -155,8 +155,11 @@ func (g *GemmArgs) check() error {
 		return fmt.Errorf("matrix A is %d×%d, B is %d×%d and C is %d×%d: want m×k, k×n and m×n",
 			a.Rows, a.Cols, b.Rows, b.Cols, c.Rows, c.Cols)
 	}
-	if a.F16 != nil && b.F32 != nil || a.F32 != nil && b.F16 != nil {
-		return fmt.Errorf("matrix A is %v and B is %v: want one type", a.DType(), b.DType())
+	if t := a.DType(); b.DType() != t || t != tensor.F16 && t != tensor.F32 {
+		return fmt.Errorf("matrix A is %v and B is %v: want both fp16 or both fp32", t, b.DType())
+	}
+	if t := c.DType(); t != tensor.F16 && t != tensor.F32 && g.Consumer == nil {
+		return fmt.Errorf("matrix C is %v: want fp16 or fp32", t)
 	}
 	if g.Bias != nil && len(g.Bias) != c.Cols {
 		return fmt.Errorf("a bias of %d values and a matrix C of %d columns: want one each", len(g.Bias), c.Cols)
@@ -219,10 +222,10 @@ type product struct {
 	strip   int  // rows of A that are prepared at a time
 	inPlace bool // see readsInPlace
 
-	j0, cols int           // the current columns of B and C: cols of them from j0
-	a        micro.Operand // all of A, converted, for a thin product that needs it
-	packed   bool          // whether B is packed beforehand
-	b        micro.Operand // and its current columns then, in panels of NR columns and all of k
+	j0, cols int     // the current columns of B and C: cols of them from j0
+	a        scratch // all of A, converted, for a thin product that needs it
+	packed   bool    // whether B is packed beforehand
+	b        scratch // and its current columns then, in panels of NR columns and all of k
 
 	packCols     int // the columns of a task that packs B
 	mc, nc       int // the rows and columns of a task that computes C
@@ -254,7 +257,7 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 	atOnce, unit := n, nr
 	if p.packed {
 		atOnce = split(n, max(p.blocking.B/max(k, 1), nr), nr)
-		p.grow(&p.b, k*roundUp(min(atOnce, n), nr))
+		p.b.grow(p.kernel.Panels, k*roundUp(min(atOnce, n), nr))
 	}
 	if p.Packed != nil {
 		unit = packedCols
@@ -270,18 +273,6 @@ func (e *Engine) multiply(p *product, helpers *crew) {
 		e.run(helpers, rowBlocks*p.columnBlocks, (*computing)(p))
 	}
 }
-
-// grow gives memory n elements of the panels' type, as the function grow does.
-func (p *product) grow(memory *micro.Operand, n int) {
-	if p.kernel.Panels == tensor.F16 {
-		memory.F16 = grow(memory.F16, n)
-	} else {
-		memory.F32 = grow(memory.F32, n)
-	}
-}
-
-// operand returns the elements of m.
-func operand(m tensor.Matrix) micro.Operand { return micro.Operand{F32: m.F32, F16: m.F16} }
 
 // stripRows returns the number of rows of a strip of A that is depth columns deep: the
 // largest that has at most most elements, but no fewer rows than a few tiles. It is a
@@ -322,7 +313,7 @@ const (
 )
 
 // pack packs rows of B from (i, j) on, of at most a panel's columns.
-func (p *product) pack(dst micro.Operand, i, j, rows, cols int) {
+func (p *product) pack(dst tensor.Elements, i, j, rows, cols int) {
 	p.kernel.Pack(dst, p.kernel.NR, p.blockB(i, j, rows, cols))
 }
 
@@ -358,9 +349,9 @@ func (p *computing) do(task int, own *workspace) {
 			if !once {
 				memory = memory[r*stride:]
 			}
-			sums := (*product)(p).sums(c, memory, stride, k0 == 0)
+			sums, ldc := (*product)(p).sums(c, memory, stride, k0 == 0)
 			s := strip{
-				Call: micro.Call{K: depth, C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols, Accumulate: k0 > 0 || p.Accumulate},
+				Call: micro.Call{K: depth, C: sums, LDC: ldc, Rows: c.Rows, Cols: cols, Accumulate: k0 > 0 || p.Accumulate},
 				i:    i + r, j: p.j0 + j, k: k0, last: k0+p.kc >= p.k,
 			}
 			(*product)(p).ready(&s.Call, i, r, k0, rows, own)
@@ -399,7 +390,7 @@ const rowPad = 16
 func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 	if p.inPlace {
 		m := p.A.Block(i+r, k0, x.Rows, x.K)
-		x.A, x.ARow, x.ACol = operand(m), m.Stride, 1
+		x.A, x.ARow, x.ACol = m.Elements, m.Stride, 1
 		if m.Trans {
 			x.ARow, x.ACol = 1, m.Stride
 		}
@@ -407,16 +398,16 @@ func (p *product) ready(x *micro.Call, i, r, k0, rows int, own *workspace) {
 	}
 	if !p.A.Trans {
 		x.ARow, x.ACol = x.K+rowPad, 1
-		p.grow(&own.a, p.strip*x.ARow)
-		p.kernel.Pack(own.a, x.ARow, p.A.Block(i+r, k0, x.Rows, x.K))
-		x.A = own.a
+		own.a.grow(p.kernel.Panels, p.strip*x.ARow)
+		p.kernel.Pack(own.a.Elements, x.ARow, p.A.Block(i+r, k0, x.Rows, x.K))
+		x.A = own.a.Elements
 		return
 	}
 	band := min(aBand, roundUp(rows, 16))
 	x.ARow, x.ACol = 1, band
 	if r%band == 0 {
-		p.grow(&own.a, band*x.K)
-		p.kernel.Pack(own.a, band, p.A.Block(i+r, k0, min(band, rows-r), x.K).T())
+		own.a.grow(p.kernel.Panels, band*x.K)
+		p.kernel.Pack(own.a.Elements, band, p.A.Block(i+r, k0, min(band, rows-r), x.K).T())
 	}
 	x.A = own.a.From(r % band)
 }
@@ -431,7 +422,7 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 		return
 	}
 	if first {
-		p.grow(&own.b, s.K*roundUp(s.Cols, nr))
+		own.b.grow(p.kernel.Panels, s.K*roundUp(s.Cols, nr))
 		if mr := p.kernel.MR; s.Rows > mr { // the first rows pack B, in one pass over it
 			head := s
 			head.Rows = mr
@@ -451,7 +442,7 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 			y, b := x, p.blockB(x.k, x.j, x.K, whole)
 			y.Cols = whole
 			if p.inPlace {
-				y.B, y.BRow, y.BPanel = operand(b), b.Stride, nr
+				y.B, y.BRow, y.BPanel = b.Elements, b.Stride, nr
 				p.multiplyPanels(&y, own)
 			} else {
 				p.kernel.Widen(y.Call, b)
@@ -476,7 +467,7 @@ func (p *product) multiplyStrip(s strip, first bool, own *workspace) {
 // multiplyPanels multiplies by packed panels of B.
 func (p *product) multiplyPanels(s *strip, own *workspace) {
 	whole := roundDown(s.Cols, p.kernel.NR)
-	if !s.last || p.kernel.Finish == nil || p.C.F16 == nil || p.turned || whole == 0 || p.byRow && p.Bias != nil {
+	if !s.last || p.kernel.Finish == nil || p.C.DType() != tensor.F16 || p.turned || whole == 0 || p.byRow && p.Bias != nil {
 		p.kernel.Func(s.Call)
 		p.finish(s, own)
 		return
@@ -512,13 +503,9 @@ const thinSteps = 512
 func (e *Engine) multiplyThin(p *product, helpers *crew) {
 	p.kc = p.k
 	if p.A.DType() != p.kernel.Panels || p.A.Trans {
-		p.grow(&p.a, p.A.Rows*p.k)
-		p.kernel.Pack(p.a, p.k, p.A)
-		if rows := p.A.Rows; p.kernel.Panels == tensor.F16 {
-			p.A = tensor.MatrixF16(p.a.F16, rows, p.k)
-		} else {
-			p.A = tensor.MatrixF32(p.a.F32, rows, p.k)
-		}
+		p.a.grow(p.kernel.Panels, p.A.Rows*p.k)
+		p.kernel.Pack(p.a.Elements, p.k, p.A)
+		p.A = tensor.Matrix{Rows: p.A.Rows, Cols: p.k, Stride: p.k, Elements: p.a.Elements}
 	}
 	e.run(helpers, ceilDiv(p.n, packedCols), (*thin)(p))
 }
@@ -531,37 +518,36 @@ func (p *thin) do(task int, own *workspace) {
 	cols := min(packedCols, p.n-j)
 	c := p.C.Block(0, j, p.C.Rows, cols)
 	own.sums = grow(own.sums, c.Rows*packedCols)
-	sums := (*product)(p).sums(c, own.sums, packedCols, true)
+	sums, ldc := (*product)(p).sums(c, own.sums, packedCols, true)
 	for k0 := 0; k0 == 0 || k0 < p.k; k0 += thinSteps {
 		b := (*product)(p).blockB(k0, j, min(thinSteps, p.k-k0), cols)
 		p.kernel.Thin(micro.Call{
-			K: b.Rows, A: operand(p.A).From(k0), ARow: p.A.Stride, ACol: 1,
-			C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols, Accumulate: k0 > 0 || p.Accumulate,
+			K: b.Rows, A: p.A.Elements.From(k0), ARow: p.A.Stride, ACol: 1,
+			C: sums, LDC: ldc, Rows: c.Rows, Cols: cols, Accumulate: k0 > 0 || p.Accumulate,
 		}, b)
 	}
-	(*product)(p).finish(&strip{Call: micro.Call{C: sums.F32, LDC: sums.Stride, Rows: c.Rows, Cols: cols}, j: j, last: true}, own)
+	(*product)(p).finish(&strip{Call: micro.Call{C: sums, LDC: ldc, Rows: c.Rows, Cols: cols}, j: j, last: true}, own)
 }
 
 // setRows is the most rows of a tile that stay in the L1 cache together if they alias: the
 // number of its ways.
 const setRows = 8
 
-// sums returns the matrix for the sums of a block of C. That is C itself if it can hold
+// sums returns the memory for the sums of a block of C, and its stride. That is C itself if it can hold
 // them, unless its rows alias, a tile has more of them than the L1 cache keeps, and there
 // are several blocks over k. Otherwise it is memory, of the given stride, and C's values go
 // there the first time. (Six-row tiles of fp32 products by avx2, directly in a C that
 // aliases, on a Zen 3: 1.04 times as fast at 1024×1024×1024, 1.08 at 512×2048×1024.)
-func (p *product) sums(c tensor.Matrix, memory []float32, stride int, first bool) tensor.Matrix {
-	if c.F32 != nil && !p.turned && (!aliases(c) || p.kernel.MR <= setRows || p.k <= p.kc) {
-		return c
+func (p *product) sums(c tensor.Matrix, memory []float32, stride int, first bool) ([]float32, int) {
+	if c.DType() == tensor.F32 && !p.turned && (!aliases(c) || p.kernel.MR <= setRows || p.k <= p.kc) {
+		return c.Elements.F32(), c.Stride
 	}
-	sums := tensor.Matrix{F32: memory, Rows: c.Rows, Cols: c.Cols, Stride: stride}
 	if first && p.Accumulate {
 		for r := range c.Rows {
-			c.LoadRow(sums.F32[r*stride:], r)
+			c.LoadRow(memory[r*stride:], r)
 		}
 	}
-	return sums
+	return memory, stride
 }
 
 // finish stores a part of C, or passes it to the consumer, if its sums are complete.
@@ -574,16 +560,16 @@ func (p *product) finish(s *strip, own *workspace) {
 	c := p.C.Block(i, j, rows, cols)
 	if p.turned {
 		own.turned = grow(own.turned, rows*cols)
-		m := tensor.Matrix{F32: sums, Rows: rows, Cols: cols, Stride: stride}
-		p.kernel.Pack(micro.Operand{F32: own.turned}, rows, m.T())
+		m := tensor.Matrix{Rows: rows, Cols: cols, Stride: stride, Elements: tensor.Of(sums)}
+		p.kernel.Pack(tensor.Of(own.turned), rows, m.T())
 		c, sums, stride = c.T(), own.turned, rows
 		i, j, rows, cols = j, i, cols, rows
 	}
 	if p.Consumer != nil {
-		p.Consumer.Consume(i, j, tensor.Matrix{F32: sums, Rows: rows, Cols: cols, Stride: stride})
+		p.Consumer.Consume(i, j, tensor.Matrix{Rows: rows, Cols: cols, Stride: stride, Elements: tensor.Of(sums)})
 		return
 	}
-	if c.F32 != nil && &c.F32[0] == &sums[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
+	if c.DType() == tensor.F32 && &c.Elements.F32()[0] == &sums[0] && p.Scale == 1 && p.Bias == nil && !p.ReLU && !p.Check {
 		return // the sums are C
 	}
 	e := micro.Epilogue{Scale: p.Scale, ReLU: p.ReLU}

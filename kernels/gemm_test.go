@@ -71,9 +71,9 @@ func (p problem) matrix(rng *rand.Rand, dtype tensor.DType, rows, cols int, tran
 	stride := cols + p.gap
 	m := tensor.Matrix{Rows: rows, Cols: cols, Stride: stride}
 	if dtype == tensor.F16 {
-		m.F16 = p.mix.Half(rng, rows*stride)
+		m.Elements = tensor.Of(p.mix.Half(rng, rows*stride))
 	} else {
-		m.F32 = p.mix.Slice(rng, tensor.F32, rows*stride)
+		m.Elements = tensor.Of(p.mix.Slice(rng, tensor.F32, rows*stride))
 	}
 	if trans {
 		m = m.T()
@@ -100,10 +100,10 @@ func at(m tensor.Matrix, i, j int) float32 {
 	if m.Trans {
 		x = j*m.Stride + i
 	}
-	if m.F16 != nil {
-		return m.F16[x].Float32()
+	if m.DType() == tensor.F16 {
+		return m.Elements.F16()[x].Float32()
 	}
-	return m.F32[x]
+	return m.Elements.F32()[x]
 }
 
 func set(m tensor.Matrix, i, j int, v float32) {
@@ -111,10 +111,10 @@ func set(m tensor.Matrix, i, j int, v float32) {
 	if m.Trans {
 		x = j*m.Stride + i
 	}
-	if m.F16 != nil {
-		m.F16[x] = fp16.FromFloat32(v)
+	if m.DType() == tensor.F16 {
+		m.Elements.F16()[x] = fp16.FromFloat32(v)
 	} else {
-		m.F32[x] = v
+		m.Elements.F32()[x] = v
 	}
 }
 
@@ -149,11 +149,11 @@ func naive(g kernels.GemmArgs) (finite bool) {
 
 // elements returns all of m's memory in fp32, gaps included.
 func elements(m tensor.Matrix) []float32 {
-	if m.F16 == nil {
-		return m.F32
+	if m.DType() == tensor.F32 {
+		return m.Elements.F32()
 	}
-	wide := make([]float32, len(m.F16))
-	fp16.Widen(wide, m.F16)
+	wide := make([]float32, m.Elements.Len())
+	m.Elements.Load(wide)
 	return wide
 }
 
@@ -402,7 +402,9 @@ func noHelpers() {
 
 // Packing a matrix without elements takes no time, whatever its shape.
 func TestPackEmpty(t *testing.T) {
-	for _, b := range []tensor.Matrix{{Cols: math.MaxInt, Stride: math.MaxInt}, {Rows: math.MaxInt}} {
+	for _, b := range []tensor.Matrix{
+		{Cols: math.MaxInt, Stride: math.MaxInt, Elements: tensor.Make(tensor.F16, 0)}, {Rows: math.MaxInt, Elements: tensor.Make(tensor.F32, 0)},
+	} {
 		kernels.Pack(b)
 	}
 }
@@ -450,7 +452,7 @@ func TestGemmConcurrentCallers(t *testing.T) {
 				g, want := p.args(), p.args()
 				e.Gemm(g)
 				naive(want)
-				if !slices.Equal(g.C.F16, want.C.F16) {
+				if !slices.Equal(g.C.Elements.F16(), want.C.Elements.F16()) {
 					t.Errorf("caller %d, product %d: wrong result", caller, i)
 				}
 			}
@@ -464,8 +466,9 @@ func TestGemmPanics(t *testing.T) {
 		return tensor.MatrixF16(make([]fp16.Float16, rows*cols), rows, cols)
 	}
 	wide := func(rows, cols int) tensor.Matrix { return tensor.MatrixF32(make([]float32, rows*cols), rows, cols) }
+	brain := func(rows, cols int) tensor.Matrix { return tensor.New(tensor.BF16, rows, cols).Matrix() }
 	short := half(3, 4)
-	short.F16 = short.F16[:11]
+	short.Elements = short.Elements.Slice(0, 11)
 	e := engine(t, kernels.Config{})
 	for name, c := range map[string]struct {
 		args kernels.GemmArgs
@@ -474,15 +477,18 @@ func TestGemmPanics(t *testing.T) {
 		"inner dimensions":         {kernels.GemmArgs{A: half(2, 3), B: half(4, 5), C: half(2, 5)}, "A is 2×3, B is 4×5 and C is 2×5"},
 		"result's shape":           {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: half(5, 2)}, "C is 5×2"},
 		"mixed operands":           {kernels.GemmArgs{A: half(2, 3), B: wide(3, 5), C: wide(2, 5)}, "A is fp16 and B is fp32"},
+		"operands without kernel":  {kernels.GemmArgs{A: brain(2, 3), B: brain(3, 5), C: wide(2, 5)}, "A is bf16 and B is bf16: want both fp16 or both fp32"},
+		"result without kernel":    {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: brain(2, 5)}, "C is bf16: want fp16 or fp32"},
+		"operands without type":    {kernels.GemmArgs{A: tensor.Matrix{Rows: 2}, B: half(0, 5), C: wide(2, 5)}, "A is DType(0) and B is fp16: want both fp16 or both fp32"},
 		"too few elements":         {kernels.GemmArgs{A: short, B: half(4, 5), C: half(3, 5)}, "A: 11 elements are too few"},
 		"bias":                     {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: half(2, 5), Bias: make([]float32, 2)}, "a bias of 2 values and a matrix C of 5 columns"},
 		"packed of another shape":  {kernels.GemmArgs{A: half(2, 3), Packed: kernels.Pack(half(4, 5)), C: half(2, 5)}, "A is 2×3, B is 4×5"},
 		"packed of another type":   {kernels.GemmArgs{A: wide(2, 3), Packed: kernels.Pack(half(3, 5)), C: half(2, 5)}, "A is fp32 and B is fp16"},
 		"packed, and C transposed": {kernels.GemmArgs{A: half(2, 3), Packed: kernels.Pack(half(3, 5)), C: half(5, 2).T()}, "C is transposed"},
-		"stride beyond memory":     {kernels.GemmArgs{A: half(2, 3), B: half(3, 1), C: tensor.Matrix{Rows: 2, Cols: 1, Stride: math.MaxInt, F32: make([]float32, 2)}}, "C: 2 elements are too few"},
+		"stride beyond memory":     {kernels.GemmArgs{A: half(2, 3), B: half(3, 1), C: tensor.Matrix{Rows: 2, Cols: 1, Stride: math.MaxInt, Elements: tensor.Make(tensor.F32, 2)}}, "C: 2 elements are too few"},
 		"a consumer of too much":   {kernels.GemmArgs{A: half(math.MaxInt, 0), B: half(0, 1), C: tensor.Matrix{Rows: math.MaxInt, Cols: 1}, Consumer: &copier{}}, "more elements than an int can count"},
 		"a consumer of much more":  {kernels.GemmArgs{A: half(math.MaxInt/2+1, 0), B: half(0, 4), C: tensor.Matrix{Rows: math.MaxInt/2 + 1, Cols: 4}, Consumer: &copier{}}, "more elements than an int can count"},
-		"stride below a row":       {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: tensor.Matrix{Rows: 2, Cols: 5, Stride: 4, F32: make([]float32, 10)}}, "C: stride 4"},
+		"stride below a row":       {kernels.GemmArgs{A: half(2, 3), B: half(3, 5), C: tensor.Matrix{Rows: 2, Cols: 5, Stride: 4, Elements: tensor.Make(tensor.F32, 10)}}, "C: stride 4"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

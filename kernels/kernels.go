@@ -216,10 +216,13 @@ func (e *Engine) KernelName(operands tensor.DType) string { return e.plan(operan
 func (e *Engine) Blocking(operands tensor.DType) Blocking { return e.plan(operands).blocking }
 
 func (e *Engine) plan(operands tensor.DType) *plan {
-	if operands == tensor.F32 {
+	switch operands {
+	case tensor.F16:
+		return &e.f16
+	case tensor.F32:
 		return &e.f32
 	}
-	return &e.f16
+	panic("kernels: no kernel for operands of " + operands.String() + ": want fp16 or fp32")
 }
 
 // Tiers returns the names of all tiers in this build, the preferred ones

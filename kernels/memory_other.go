@@ -2,7 +2,7 @@
 
 package kernels
 
-import "github.com/halfgrad/halfgrad/fp16"
+import "github.com/halfgrad/halfgrad/tensor"
 
-// allocate returns n elements.
-func allocate[T float32 | fp16.Float16](n int) []T { return make([]T, n) }
+// allocate returns so many bytes.
+func allocate(size int) []byte { return tensor.Memory(size) }

@@ -5,8 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/halfgrad/halfgrad/fp16"
-	"github.com/halfgrad/halfgrad/kernels/micro"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // job is work in independent tasks.
@@ -173,11 +172,11 @@ func (c *crew) wait(seen uint64) uint64 {
 
 // workspace is the memory of one thread for one job.
 type workspace struct {
-	a      micro.Operand // strips of A
-	b      micro.Operand // a block of B
-	sums   []float32     // the sums of a block or strip of C, if C cannot hold them
-	bias   []float32     // one value, repeated for a row
-	turned []float32     // the transposed sums of a block of C
+	a      scratch   // strips of A
+	b      scratch   // a block of B
+	sums   []float32 // the sums of a block or strip of C, if C cannot hold them
+	bias   []float32 // one value, repeated for a row
+	turned []float32 // the transposed sums of a block of C
 	vector vectorScratch
 }
 
@@ -204,11 +203,30 @@ func (p *pool[T]) put(v *T) {
 	p.free = append(p.free, v)
 }
 
+// scratch is memory that serves elements of any type.
+type scratch struct {
+	tensor.Elements // the current ones: as many as the memory has room for
+	memory          []byte
+}
+
+// grow makes sure that there are at least n elements of the given type. Their values are
+// unspecified.
+func (s *scratch) grow(d tensor.DType, n int) {
+	if s.DType() == d && s.Len() >= n {
+		return
+	}
+	if size := n * d.Size(); len(s.memory) < size {
+		s.memory = allocate(size)
+	}
+	s.Elements = tensor.View(s.memory, d, len(s.memory)/d.Size())
+}
+
 // grow returns a slice of length n in s's memory, or in new memory if that is too small.
 // Its values are unspecified.
-func grow[T float32 | fp16.Float16](s []T, n int) []T {
+func grow(s []float32, n int) []float32 {
 	if cap(s) < n {
-		return allocate[T](n)
+		const size = 4
+		return tensor.View(allocate(n*size), tensor.F32, n).F32()
 	}
 	return s[:n]
 }

@@ -121,20 +121,21 @@ type consumer struct {
 // Consume implements [kernels.Consumer]. It moves short whole rows together, which takes
 // less time than a call of the sink for each.
 func (c *consumer) Consume(i, j int, sums tensor.Matrix) {
+	values := sums.Elements.F32()
 	if sums.Cols < c.width || sums.Cols > moveBelow {
 		for r := range sums.Rows {
-			c.sink.Take(c.param, (i+r)*c.width+j, sums.F32[r*sums.Stride:][:sums.Cols])
+			c.sink.Take(c.param, (i+r)*c.width+j, values[r*sums.Stride:][:sums.Cols])
 		}
 		return
 	}
 	if sums.Stride > sums.Cols {
 		for r := 1; r < sums.Rows; r++ {
-			copy(sums.F32[r*sums.Cols:(r+1)*sums.Cols], sums.F32[r*sums.Stride:])
+			copy(values[r*sums.Cols:(r+1)*sums.Cols], values[r*sums.Stride:])
 		}
 	}
 	n := sums.Rows * sums.Cols
 	for from := 0; from < n; from += kernels.MostElements {
-		c.sink.Take(c.param, i*c.width+from, sums.F32[from:min(from+kernels.MostElements, n)])
+		c.sink.Take(c.param, i*c.width+from, values[from:min(from+kernels.MostElements, n)])
 	}
 }
 

@@ -79,7 +79,7 @@ func (a *Adam) State() *State { return &a.state }
 func (a *Adam) Step(e *kernels.Engine, learningRate float64, unscale float32) {
 	a.Begin(learningRate, unscale)
 	for i, p := range a.params {
-		e.Adam(p.Master, a.moment[i], a.second[i], p.Grad, p.Half, a.steps[a.group[i]])
+		e.Adam(p.Master, a.moment[i], a.second[i], p.Grad, half(p, 0, len(p.Master)), a.steps[a.group[i]])
 	}
 }
 

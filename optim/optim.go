@@ -18,9 +18,9 @@ import (
 	"math"
 	"slices"
 
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // Optimizer updates the parameters that it was made for.
@@ -123,12 +123,12 @@ func checkParams(params []*nn.Param) error {
 	return nil
 }
 
-// half returns elements from, …, to−1 of the fp16 copy of p, or nil if p has none.
-func half(p *nn.Param, from, to int) []fp16.Float16 {
+// half returns elements from, …, to−1 of the fp16 copy of p, or none if p has none.
+func half(p *nn.Param, from, to int) tensor.Elements {
 	if p.Half == nil {
-		return nil
+		return tensor.Elements{}
 	}
-	return p.Half[from:to]
+	return tensor.Of(p.Half[from:to])
 }
 
 // checkRange returns an error unless low ≤ v < high. NaN is in no range.

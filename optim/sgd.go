@@ -63,7 +63,7 @@ func (s *SGD) State() *State { return &s.state }
 func (s *SGD) Step(e *kernels.Engine, learningRate float64, unscale float32) {
 	s.Begin(learningRate, unscale)
 	for i, p := range s.params {
-		e.SGD(p.Master, s.velocity[i], p.Grad, p.Half, s.steps[s.group[i]])
+		e.SGD(p.Master, s.velocity[i], p.Grad, half(p, 0, len(p.Master)), s.steps[s.group[i]])
 	}
 }
 

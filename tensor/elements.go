@@ -79,6 +79,21 @@ func View(memory []byte, d DType, n int) Elements {
 	return Elements{first, n, d}
 }
 
+// Memory returns n zero bytes, for View. They begin at a multiple of 64, the size of a
+// cache line, in memory that does not move.
+//
+//go:noinline
+func Memory(n int) []byte {
+	const line = 64
+	all := make([]byte, n+line-1)
+	from := -int(uintptr(unsafe.Pointer(unsafe.SliceData(all)))) & (line - 1)
+	return all[from : from+n : from+n]
+}
+
+// Pointer returns the address of the first element, for assembly. If there are no
+// elements, it may be nil, and must not be read from.
+func (e Elements) Pointer() unsafe.Pointer { return e.first }
+
 // DType returns the type of the elements, or 0 if e is the zero Elements.
 func (e Elements) DType() DType { return e.dtype }
 
@@ -136,6 +151,9 @@ func (e Elements) Slice(from, to int) Elements {
 	e.len = to - from
 	return e
 }
+
+// From returns the elements from the index n on, or none if there are not so many.
+func (e Elements) From(n int) Elements { return e.Slice(min(n, e.len), e.len) }
 
 //go:noinline
 func (e Elements) outside(from, to int) {

@@ -75,6 +75,31 @@ func TestSlice(t *testing.T) {
 	}
 }
 
+func TestFrom(t *testing.T) {
+	e := tensor.Of([]int32{0, 1, 2})
+	if got := e.From(1).I32(); !slices.Equal(got, []int32{1, 2}) {
+		t.Errorf("from 1 on: %v", got)
+	}
+	for _, n := range []int{3, 4, math.MaxInt} {
+		if got := e.From(n); got.Len() != 0 || got.DType() != tensor.I32 {
+			t.Errorf("from %d on: %v", n, got)
+		}
+	}
+	panics(t, "tensor: elements -1 to 3 of 3", func() { e.From(-1) })
+}
+
+func TestMemory(t *testing.T) {
+	for _, n := range []int{0, 1, 63, 64, 1000} {
+		memory := tensor.Memory(n)
+		if len(memory) != n || cap(memory) != n {
+			t.Errorf("Memory(%d) has %d bytes, room for %d", n, len(memory), cap(memory))
+		}
+		if e := tensor.View(memory, tensor.F32, n/4); uintptr(e.Pointer())%64 != 0 {
+			t.Errorf("Memory(%d) begins at %p", n, e.Pointer())
+		}
+	}
+}
+
 func TestView(t *testing.T) {
 	words := make([]int32, 4)
 	memory := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), 16)

@@ -6,31 +6,31 @@ import (
 	"github.com/halfgrad/halfgrad/fp16"
 )
 
-// Matrix is a view of memory as a Rows×Cols matrix of fp16 or fp32. It is a
-// small value to pass around freely; copies share the elements.
+// Matrix is a view of memory as a Rows×Cols matrix. It is a small value to pass around
+// freely; copies share the elements.
 //
-// Exactly one of F16 and F32 holds the elements. Row i of the *stored* matrix
-// starts at index i·Stride and is contiguous. With Trans, the view is the
-// transpose of the stored matrix:
+// Row i of the *stored* matrix starts at index i·Stride and is contiguous. With Trans, the
+// view is the transpose of the stored matrix:
 //
-//	element (r, c) = data[r·Stride + c]   if !Trans
-//	                 data[c·Stride + r]   if Trans
+//	element (r, c) = Elements[r·Stride + c]   if !Trans
+//	                 Elements[c·Stride + r]   if Trans
+//
+// A matrix that is only a shape has the zero Elements.
 type Matrix struct {
 	Rows, Cols int  // of the view, after any transposition
 	Stride     int  // elements from one stored row to the next
 	Trans      bool // the view is the transpose of what is stored
-	F16        []fp16.Float16
-	F32        []float32
+	Elements   Elements
 }
 
 // MatrixF16 views data as a rows×cols matrix stored row after row.
 func MatrixF16(data []fp16.Float16, rows, cols int) Matrix {
-	return Matrix{Rows: rows, Cols: cols, Stride: cols, F16: data}
+	return Matrix{Rows: rows, Cols: cols, Stride: cols, Elements: Of(data)}
 }
 
 // MatrixF32 views data as a rows×cols matrix stored row after row.
 func MatrixF32(data []float32, rows, cols int) Matrix {
-	return Matrix{Rows: rows, Cols: cols, Stride: cols, F32: data}
+	return Matrix{Rows: rows, Cols: cols, Stride: cols, Elements: Of(data)}
 }
 
 // T returns the transpose of m, a view of the same elements. Nothing moves.
@@ -39,29 +39,21 @@ func (m Matrix) T() Matrix {
 	return m
 }
 
-// DType returns the type of the elements, or F16 if there are none.
-func (m Matrix) DType() DType {
-	if m.F32 != nil {
-		return F32
-	}
-	return F16
-}
+// DType returns the type of the elements, or 0 if m is only a shape.
+func (m Matrix) DType() DType { return m.Elements.dtype }
 
 // Check returns an error if m is inconsistent: a negative size, a stride smaller
-// than a stored row, both types of elements at once, or too few of them. The error
-// begins with name, the caller's name for the matrix. No size or stride is too large
+// than a stored row, or too few elements. The error begins with name, the caller's name for the matrix. No size or stride is too large
 // for it: a matrix that passes lies within its elements.
 func (m Matrix) Check(name string) error {
 	rows, cols := m.Rows, m.Cols
 	if m.Trans {
 		rows, cols = cols, rows
 	}
-	have := len(m.F16) + len(m.F32)
+	have := m.Elements.len
 	switch {
 	case rows < 0 || cols < 0:
 		return fmt.Errorf("%s: negative size %d×%d", name, m.Rows, m.Cols)
-	case m.F16 != nil && m.F32 != nil:
-		return fmt.Errorf("%s: has both fp16 and fp32 elements", name)
 	case rows == 0 || cols == 0:
 		return nil
 	case m.Stride < cols:
@@ -80,19 +72,14 @@ func (m Matrix) Block(i, j, rows, cols int) Matrix {
 		panic(fmt.Sprintf("tensor: block of %d×%d at (%d, %d) of a %d×%d matrix", rows, cols, i, j, m.Rows, m.Cols))
 	}
 	m.Rows, m.Cols = rows, cols
-	if rows == 0 || cols == 0 {
+	if rows == 0 || cols == 0 || m.Elements.dtype == 0 {
 		return m
 	}
 	from := i*m.Stride + j
 	if m.Trans {
 		from = j*m.Stride + i
 	}
-	if m.F16 != nil {
-		m.F16 = m.F16[from:]
-	}
-	if m.F32 != nil {
-		m.F32 = m.F32[from:]
-	}
+	m.Elements = m.Elements.Slice(from, m.Elements.len)
 	return m
 }
 
@@ -100,22 +87,14 @@ func (m Matrix) Block(i, j, rows, cols int) Matrix {
 // panics if m is transposed: its rows are not contiguous then.
 func (m Matrix) LoadRow(dst []float32, i int) {
 	from, to := m.row(i)
-	if m.F16 != nil {
-		fp16.Widen(dst[:m.Cols], m.F16[from:to])
-	} else {
-		copy(dst[:m.Cols], m.F32[from:to])
-	}
+	m.Elements.Slice(from, to).Load(dst[:m.Cols])
 }
 
 // StoreRow rounds src, to nearest even, into row i. src has at least Cols
 // elements. It panics if m is transposed.
 func (m Matrix) StoreRow(src []float32, i int) {
 	from, to := m.row(i)
-	if m.F16 != nil {
-		fp16.Narrow(m.F16[from:to], src[:m.Cols])
-	} else {
-		copy(m.F32[from:to], src[:m.Cols])
-	}
+	m.Elements.Slice(from, to).Store(src[:m.Cols])
 }
 
 func (m Matrix) row(i int) (from, to int) {

@@ -211,12 +211,5 @@ func (t *Tensor) Matrix() Matrix {
 		panic("tensor: Matrix of a tensor without dimensions")
 	}
 	cols := t.shape[len(t.shape)-1]
-	m := Matrix{Rows: volume(t.shape[:len(t.shape)-1]), Cols: cols, Stride: cols}
-	switch t.elements.dtype {
-	case F16:
-		m.F16 = t.F16()
-	case F32:
-		m.F32 = t.F32()
-	}
-	return m
+	return Matrix{Rows: volume(t.shape[:len(t.shape)-1]), Cols: cols, Stride: cols, Elements: t.elements}
 }

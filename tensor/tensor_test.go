@@ -225,12 +225,12 @@ func TestMatrixViews(t *testing.T) {
 	for i := range data {
 		data[i] = float32(i)
 	}
-	m := tensor.Matrix{Rows: 5, Cols: 6, Stride: 7, F32: data}
+	m := tensor.Matrix{Rows: 5, Cols: 6, Stride: 7, Elements: tensor.Of(data)}
 	at := func(m tensor.Matrix, r, c int) float32 {
 		if m.Trans {
-			return m.F32[c*m.Stride+r]
+			return m.Elements.F32()[c*m.Stride+r]
 		}
-		return m.F32[r*m.Stride+c]
+		return m.Elements.F32()[r*m.Stride+c]
 	}
 	b := m.Block(1, 2, 3, 4)
 	bt := m.T().Block(2, 1, 4, 3)
@@ -259,24 +259,23 @@ func TestMatrixViews(t *testing.T) {
 func TestMatrixCheck(t *testing.T) {
 	for want, m := range map[string]tensor.Matrix{
 		"X: negative size -1×3":                             {Rows: -1, Cols: 3, Stride: 3},
-		"X: has both fp16 and fp32 elements":                {Rows: 1, Cols: 1, Stride: 1, F16: make([]fp16.Float16, 1), F32: make([]float32, 1)},
-		"X: stride 2 is smaller than a stored row of 3":     {Rows: 2, Cols: 3, Stride: 2, F32: make([]float32, 6)},
-		"X: 5 elements are too few for 2×3 with stride 3":   {Rows: 2, Cols: 3, Stride: 3, F32: make([]float32, 5)},
-		"X: stride 1 is smaller than a stored row of 2 ele": {Rows: 2, Cols: 3, Stride: 1, Trans: true, F32: make([]float32, 6)},
+		"X: stride 2 is smaller than a stored row of 3":     {Rows: 2, Cols: 3, Stride: 2, Elements: tensor.Make(tensor.F32, 6)},
+		"X: 5 elements are too few for 2×3 with stride 3":   {Rows: 2, Cols: 3, Stride: 3, Elements: tensor.Make(tensor.F32, 5)},
+		"X: stride 1 is smaller than a stored row of 2 ele": {Rows: 2, Cols: 3, Stride: 1, Trans: true, Elements: tensor.Make(tensor.F32, 6)},
 		"X: 0 elements are too few for 1×1 with stride 1":   {Rows: 1, Cols: 1, Stride: 1},
 	} {
 		if err := m.Check("X"); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%+v: error %v, want %q", m, err, want)
 		}
 	}
-	eight := make([]float32, 8)
+	eight := tensor.Make(tensor.F32, 8)
 	for _, m := range []tensor.Matrix{
-		{Rows: 5, Cols: 1, Stride: huge, F32: eight},
-		{Rows: 1, Cols: 5, Stride: huge, Trans: true, F32: eight},
-		{Rows: huge + 1, Cols: 4, Stride: 4, F32: eight},
-		{Rows: 2, Cols: huge, Stride: huge, F32: eight},
-		{Rows: root + 1, Cols: 4, Stride: root, F32: eight},
-		{Rows: 2, Cols: 3, Stride: math.MaxInt, F32: eight},
+		{Rows: 5, Cols: 1, Stride: huge, Elements: eight},
+		{Rows: 1, Cols: 5, Stride: huge, Trans: true, Elements: eight},
+		{Rows: huge + 1, Cols: 4, Stride: 4, Elements: eight},
+		{Rows: 2, Cols: huge, Stride: huge, Elements: eight},
+		{Rows: root + 1, Cols: 4, Stride: root, Elements: eight},
+		{Rows: 2, Cols: 3, Stride: math.MaxInt, Elements: eight},
 	} {
 		want := fmt.Sprintf("X: 8 elements are too few for %d×%d with stride %d", m.Rows, m.Cols, m.Stride)
 		if err := m.Check("X"); err == nil || err.Error() != want {
@@ -284,8 +283,8 @@ func TestMatrixCheck(t *testing.T) {
 		}
 	}
 	for _, m := range []tensor.Matrix{
-		{Rows: 1, Cols: 8, Stride: huge, F32: eight}, // no second row
-		{Rows: 2, Cols: 3, Stride: 5, F32: eight},
+		{Rows: 1, Cols: 8, Stride: huge, Elements: eight}, // no second row
+		{Rows: 2, Cols: 3, Stride: 5, Elements: eight},
 		{Rows: huge, Cols: 0, Stride: huge},
 	} {
 		if err := m.Check("X"); err != nil {

@@ -104,12 +104,12 @@ func storeReference(dst tensor.Matrix, src []float32, stride int, e micro.Epilog
 			if e.ReLU && x <= 0 {
 				x = 0
 			}
-			if dst.F16 != nil {
+			if dst.DType() == tensor.F16 {
 				h := fp16.FromFloat32(x)
-				dst.F16[i*dst.Stride+j] = h
+				dst.Elements.F16()[i*dst.Stride+j] = h
 				x = h.Float32()
 			} else {
-				dst.F32[i*dst.Stride+j] = x
+				dst.Elements.F32()[i*dst.Stride+j] = x
 			}
 			finite = finite && isFinite(x)
 		}
@@ -135,22 +135,27 @@ func testStore(t *testing.T, e micro.Elementwise, m *arena) {
 				src := m.put(0, mix.Slice(rng, tensor.F32, max((rows-1)*stride+cols, 0)))
 				dst := tensor.Matrix{Rows: rows, Cols: cols, Stride: dstStride}
 				size := max((rows-1)*dstStride+cols, 0)
+				want := dst
 				switch {
 				case half:
-					dst.F16 = m.putHalf(0, mix.Half(rng, size))
+					dst.Elements = tensor.Of(m.putHalf(0, mix.Half(rng, size)))
+					want.Elements = tensor.Of(slices.Clone(dst.Elements.F16()))
 				case inPlace:
-					dst.F32, dst.Stride = src, stride
+					dst.Elements, dst.Stride, want.Stride = tensor.Of(src), stride, stride
+					want.Elements = tensor.Of(slices.Clone(src))
 				default:
-					dst.F32 = m.put(1, mix.Slice(rng, tensor.F32, size))
+					dst.Elements = tensor.Of(m.put(1, mix.Slice(rng, tensor.F32, size)))
+					want.Elements = tensor.Of(slices.Clone(dst.Elements.F32()))
 				}
-				want := dst
-				want.F16, want.F32 = slices.Clone(dst.F16), slices.Clone(dst.F32)
 				finite := storeReference(want, src, stride, ep)
 				if got := e.Store(dst, src, stride, ep); got != finite {
 					t.Fatalf("%s: %d×%d, form %d: finite is %v, want %v", mix.Name, rows, cols, form, got, finite)
 				}
-				compareF16(t, dst.F16, want.F16, "%s: %d×%d, form %d, %+v", mix.Name, rows, cols, form, ep)
-				compareF32(t, dst.F32, want.F32, "%s: %d×%d, form %d, %+v", mix.Name, rows, cols, form, ep)
+				if half {
+					compareF16(t, dst.Elements.F16(), want.Elements.F16(), "%s: %d×%d, form %d, %+v", mix.Name, rows, cols, form, ep)
+				} else {
+					compareF32(t, dst.Elements.F32(), want.Elements.F32(), "%s: %d×%d, form %d, %+v", mix.Name, rows, cols, form, ep)
+				}
 			}
 		}
 	}
@@ -256,9 +261,9 @@ func testAddRows(t *testing.T, e micro.Elementwise, m *arena) {
 				b := tensor.Matrix{Rows: rows, Cols: cols, Stride: cols + rng.IntN(3)}
 				size := max((rows-1)*b.Stride+cols, 0)
 				if rng.IntN(2) == 0 {
-					b.F16 = m.putHalf(0, mix.Half(rng, size))
+					b.Elements = tensor.Of(m.putHalf(0, mix.Half(rng, size)))
 				} else {
-					b.F32 = m.put(0, mix.Slice(rng, tensor.F32, size))
+					b.Elements = tensor.Of(m.put(0, mix.Slice(rng, tensor.F32, size)))
 				}
 				sums := m.put(1, mix.Slice(rng, tensor.F32, cols))
 				want := slices.Clone(sums)
@@ -297,9 +302,9 @@ func testSGD(t *testing.T, e micro.Elementwise, m *arena) {
 					}
 					wantW[i] -= float32(p.Rate * d)
 				}
-				var half []fp16.Float16
+				var half tensor.Elements
 				if form&4 != 0 {
-					half = guardedEnd(m.f16[0], n, m.atEnd)
+					half = tensor.Of(guardedEnd(m.f16[0], n, m.atEnd))
 				}
 				e.SGD(w, v, grad, half, p)
 				compareF32(t, v, wantV, "%s, %d elements, %+v: v", mix.Name, n, p)
@@ -342,9 +347,9 @@ func testAdam(t *testing.T, e micro.Elementwise, m *arena) {
 					d := float32(math.Sqrt(float64(wantV[i])))/p.Correction + p.Epsilon
 					wantW[i] = x - float32(p.Rate*float32(wantM[i]/d))
 				}
-				var half []fp16.Float16
+				var half tensor.Elements
 				if form&4 != 0 {
-					half = guardedEnd(m.f16[0], n, m.atEnd)
+					half = tensor.Of(guardedEnd(m.f16[0], n, m.atEnd))
 				}
 				e.Adam(w, mo, v, grad, half, p)
 				compareF32(t, mo, wantM, "%s, %d elements, %+v: m", mix.Name, n, p)
@@ -356,10 +361,13 @@ func testAdam(t *testing.T, e micro.Elementwise, m *arena) {
 	}
 }
 
-// compareHalves fails the test unless half is nil or w, rounded.
-func compareHalves(t *testing.T, half []fp16.Float16, w []float32) {
+// compareHalves fails the test unless half is w, rounded, or the zero Elements.
+func compareHalves(t *testing.T, half tensor.Elements, w []float32) {
 	t.Helper()
-	for i, h := range half {
+	if half.DType() == 0 {
+		return
+	}
+	for i, h := range half.F16() {
 		if want := fp16.FromFloat32(w[i]); !sameHalf(h, want) {
 			t.Fatalf("half, element %d of %d: %g is %#04x, want %#04x", i, len(w), w[i], uint16(h), uint16(want))
 		}

@@ -39,10 +39,11 @@ var elementwiseFaults = map[string]func(e *micro.Elementwise){
 			if relu {
 				for i := range dst.Rows {
 					for j := range dst.Cols {
-						if at := i*dst.Stride + j; dst.F16 != nil && dst.F16[at].Float32() < 0 {
-							dst.F16[at] = 0
-						} else if dst.F16 == nil && dst.F32[at] < 0 {
-							dst.F32[at] = 0
+						at, half := i*dst.Stride+j, dst.DType() == tensor.F16
+						if half && dst.Elements.F16()[at].Float32() < 0 {
+							dst.Elements.F16()[at] = 0
+						} else if !half && dst.Elements.F32()[at] < 0 {
+							dst.Elements.F32()[at] = 0
 						}
 					}
 				}
@@ -53,7 +54,7 @@ var elementwiseFaults = map[string]func(e *micro.Elementwise){
 	"looks at the sums before they are rounded": func(e *micro.Elementwise) {
 		right := e.Store
 		e.Store = func(dst tensor.Matrix, src []float32, stride int, p micro.Epilogue) bool {
-			if dst.F16 == nil {
+			if dst.DType() == tensor.F32 {
 				return right(dst, src, stride, p)
 			}
 			wide := tensor.MatrixF32(make([]float32, dst.Rows*dst.Cols), dst.Rows, dst.Cols)
@@ -65,8 +66,8 @@ var elementwiseFaults = map[string]func(e *micro.Elementwise){
 		right := e.Store
 		e.Store = func(dst tensor.Matrix, src []float32, stride int, p micro.Epilogue) bool {
 			finite := right(dst, src, stride, p)
-			if dst.F16 != nil && dst.Rows > 1 && dst.Stride > dst.Cols {
-				dst.F16[dst.Cols]++
+			if dst.DType() == tensor.F16 && dst.Rows > 1 && dst.Stride > dst.Cols {
+				dst.Elements.F16()[dst.Cols]++
 			}
 			return finite
 		}
@@ -112,7 +113,7 @@ var elementwiseFaults = map[string]func(e *micro.Elementwise){
 	},
 	"reads past the end": func(e *micro.Elementwise) {
 		right := e.SGD
-		e.SGD = func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
+		e.SGD = func(w, v, grad []float32, half tensor.Elements, p micro.SGD) {
 			if len(grad) > 0 {
 				readPast(grad)
 			}
@@ -121,14 +122,14 @@ var elementwiseFaults = map[string]func(e *micro.Elementwise){
 	},
 	"has no momentum of its own": func(e *micro.Elementwise) {
 		right := e.SGD
-		e.SGD = func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
+		e.SGD = func(w, v, grad []float32, half tensor.Elements, p micro.SGD) {
 			p.Nesterov = false
 			right(w, v, grad, half, p)
 		}
 	},
 	"fuses a product of SGD": func(e *micro.Elementwise) {
 		right := e.SGD
-		e.SGD = func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
+		e.SGD = func(w, v, grad []float32, half tensor.Elements, p micro.SGD) {
 			old := append([]float32(nil), w...)
 			right(w, v, grad, half, p)
 			if !p.Nesterov {
@@ -140,18 +141,18 @@ var elementwiseFaults = map[string]func(e *micro.Elementwise){
 	},
 	"leaves the halves as they were": func(e *micro.Elementwise) {
 		right := e.SGD
-		e.SGD = func(w, v, grad []float32, _ []fp16.Float16, p micro.SGD) { right(w, v, grad, nil, p) }
+		e.SGD = func(w, v, grad []float32, _ tensor.Elements, p micro.SGD) { right(w, v, grad, tensor.Elements{}, p) }
 	},
 	"couples the decay of AdamW": func(e *micro.Elementwise) {
 		right := e.Adam
-		e.Adam = func(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
+		e.Adam = func(w, m, v, grad []float32, half tensor.Elements, p micro.Adam) {
 			p.Decoupled = false
 			right(w, m, v, grad, half, p)
 		}
 	},
 	"forgets epsilon": func(e *micro.Elementwise) {
 		right := e.Adam
-		e.Adam = func(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
+		e.Adam = func(w, m, v, grad []float32, half tensor.Elements, p micro.Adam) {
 			p.Epsilon = 0
 			right(w, m, v, grad, half, p)
 		}

@@ -114,33 +114,30 @@ func (x tile) call(rng *rand.Rand, mix Mix, k micro.Kernel) micro.Call {
 
 // operand returns values as the kernel gets them. Rounding them to fp16 changes
 // none: where the panels are of that type, so are the values.
-func operand(k micro.Kernel, values []float32) micro.Operand {
-	if k.Panels == tensor.F32 {
-		return micro.Operand{F32: values}
-	}
-	half := make([]fp16.Float16, len(values))
-	fp16.Narrow(half, values)
-	return micro.Operand{F16: half}
+func operand(k micro.Kernel, values []float32) tensor.Elements {
+	e := tensor.Make(k.Panels, len(values))
+	e.Store(values)
+	return e
 }
 
-// at returns element i of o.
-func at(o micro.Operand, i int) float32 {
-	if o.F16 != nil {
-		return o.F16[i].Float32()
+// at returns element i of e.
+func at(e tensor.Elements, i int) float32 {
+	if e.DType() == tensor.F16 {
+		return e.F16()[i].Float32()
 	}
-	return o.F32[i]
+	return e.F32()[i]
 }
 
-// guarded returns a copy of o in memory at a guard page.
-func guarded(t *testing.T, o micro.Operand, atEnd bool) micro.Operand {
-	if o.F16 != nil {
-		s := Guarded[fp16.Float16](t, len(o.F16), atEnd)
-		copy(s, o.F16)
-		return micro.Operand{F16: s}
+// guarded returns a copy of e in memory at a guard page.
+func guarded(t *testing.T, e tensor.Elements, atEnd bool) tensor.Elements {
+	if e.DType() == tensor.F16 {
+		s := Guarded[fp16.Float16](t, e.Len(), atEnd)
+		copy(s, e.F16())
+		return tensor.Of(s)
 	}
-	s := Guarded[float32](t, len(o.F32), atEnd)
-	copy(s, o.F32)
-	return micro.Operand{F32: s}
+	s := Guarded[float32](t, e.Len(), atEnd)
+	copy(s, e.F32())
+	return tensor.Of(s)
 }
 
 // spread puts rows of so many values at two strides into n elements, which are
@@ -288,14 +285,13 @@ func testWiden(t *testing.T, k micro.Kernel) {
 	})
 }
 
-// fill sets all elements of o.
-func fill(o micro.Operand, value float32) {
-	for i := range o.F32 {
-		o.F32[i] = value
+// fill sets all elements of e.
+func fill(e tensor.Elements, value float32) {
+	values := make([]float32, e.Len())
+	for i := range values {
+		values[i] = value
 	}
-	for i := range o.F16 {
-		o.F16[i] = fp16.FromFloat32(value)
-	}
+	e.Store(values)
 }
 
 // testFinish takes every number of rows that can be left of several tiles, and
@@ -329,16 +325,17 @@ func testFinish(t *testing.T, k micro.Kernel) {
 						e.Scale = 1 // nothing to do but to convert
 					}
 					dst := tensor.Matrix{Rows: rows, Cols: x.cols, Stride: x.cols + rng.IntN(gap+1)}
-					dst.F16 = guardedEnd(mem, (rows-1)*dst.Stride+x.cols, atEnd)
-					copy(dst.F16, mix.Half(rng, len(dst.F16)))
+					stored := guardedEnd(mem, (rows-1)*dst.Stride+x.cols, atEnd)
+					copy(stored, mix.Half(rng, len(stored)))
+					wanted := slices.Clone(stored)
 					want := dst
-					want.F16 = slices.Clone(dst.F16)
+					dst.Elements, want.Elements = tensor.Of(stored), tensor.Of(wanted)
 					finite := storeReference(want, sums.C, c.LDC, e)
 					before := slices.Clone(c.C)
 					if got := k.Finish(c, dst, e); got != finite {
 						t.Fatalf("%s: %+v, %+v: finite is %v, want %v", mix.Name, x, e, got, finite)
 					}
-					compareF16(t, dst.F16, want.F16, "%s: %+v, %+v", mix.Name, x, e)
+					compareF16(t, stored, wanted, "%s: %+v, %+v", mix.Name, x, e)
 					compareF32(t, c.C, before, "%s: %+v: C, which is not to be written", mix.Name, x)
 				}
 			}
@@ -367,16 +364,25 @@ func testUnpacked(t *testing.T, k micro.Kernel, mostRows int, allCols []int, byC
 					b := tensor.Matrix{Rows: x.depth, Cols: cols, Stride: cols + x.gap}
 					sizeB := max((x.depth-1)*b.Stride+cols, 0)
 					if k.Operands == tensor.F16 {
-						b.F16 = guardedEnd(memB16, sizeB, atEnd)
-						copy(b.F16, mix.Half(rng, sizeB))
+						b16 := guardedEnd(memB16, sizeB, atEnd)
+						copy(b16, mix.Half(rng, sizeB))
+						b.Elements = tensor.Of(b16)
 					} else {
-						b.F32 = guardedEnd(memB32, sizeB, atEnd)
-						copy(b.F32, mix.Slice(rng, k.Operands, sizeB))
+						b32 := guardedEnd(memB32, sizeB, atEnd)
+						copy(b32, mix.Slice(rng, k.Operands, sizeB))
+						b.Elements = tensor.Of(b32)
 					}
 					values := operand(k, spread(mix.Slice(rng, k.Operands, rows*x.depth), x.depth, sizeA, aRow, aCol))
-					a := micro.Operand{F32: guardedEnd(memA.F32, len(values.F32), atEnd), F16: guardedEnd(memA.F16, len(values.F16), atEnd)}
-					copy(a.F32, values.F32)
-					copy(a.F16, values.F16)
+					var a tensor.Elements
+					if k.Panels == tensor.F16 {
+						a16 := guardedEnd(memA.F16(), values.Len(), atEnd)
+						copy(a16, values.F16())
+						a = tensor.Of(a16)
+					} else {
+						a32 := guardedEnd(memA.F32(), values.Len(), atEnd)
+						copy(a32, values.F32())
+						a = tensor.Of(a32)
+					}
 					c := guardedEnd(memC, (rows-1)*ldc+cols, atEnd)
 					for _, x.accumulate = range []bool{false, true} {
 						copy(c, mix.Slice(rng, tensor.F32, len(c)))
@@ -446,9 +452,9 @@ func testPack(t *testing.T, k micro.Kernel) {
 					m := tensor.Matrix{Rows: rows, Cols: cols, Stride: width + rng.IntN(3), Trans: trans}
 					n := max((stored-1)*m.Stride+width, 0)
 					if half {
-						m.F16 = guardedEnd(halves, n, atEnd)
+						m.Elements = tensor.Of(guardedEnd(halves, n, atEnd))
 					} else {
-						m.F32 = guardedEnd(floats, n, atEnd)
+						m.Elements = tensor.Of(guardedEnd(floats, n, atEnd))
 					}
 					stride := cols + rng.IntN(3)
 					n = max((rows-1)*stride+cols, 0)
@@ -479,14 +485,10 @@ func testPack(t *testing.T, k micro.Kernel) {
 
 // element returns element (i, j) of m.
 func element(m tensor.Matrix, i, j int) float32 {
-	at := i*m.Stride + j
 	if m.Trans {
-		at = j*m.Stride + i
+		return at(m.Elements, j*m.Stride+i)
 	}
-	if m.F16 != nil {
-		return m.F16[at].Float32()
-	}
-	return m.F32[at]
+	return at(m.Elements, i*m.Stride+j)
 }
 
 // MulAdd is one step of the chain: x·y + z, rounded once. For operands that

@@ -59,7 +59,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	}),
 	"takes A to be packed": with(func(right func(micro.Call)) func(micro.Call) {
 		return func(x micro.Call) {
-			x.A.F32, x.ARow, x.ACol = append(x.A.F32, make([]float32, x.K*x.Rows)...), 1, x.Rows
+			x.A, x.ARow, x.ACol = tensor.Of(append(x.A.F32(), make([]float32, x.K*x.Rows)...)), 1, x.Rows
 			right(x)
 		}
 	}),
@@ -78,7 +78,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	"reads past the panel": with(func(right func(micro.Call)) func(micro.Call) {
 		return func(x micro.Call) {
 			if x.K > 0 {
-				readPast(x.B.F32)
+				readPast(x.B.F32())
 			}
 			right(x)
 		}
@@ -121,7 +121,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	"leaves nothing of an unpacked B": func(k micro.Kernel) micro.Kernel {
 		right := k.Widen
 		k.Widen = func(c micro.Call, b tensor.Matrix) {
-			c.B.F32 = make([]float32, len(c.B.F32))
+			c.B = tensor.Make(tensor.F32, c.B.Len())
 			right(c, b)
 		}
 		return k
@@ -137,7 +137,7 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	},
 	"packs the transpose": func(k micro.Kernel) micro.Kernel {
 		right := k.Pack
-		k.Pack = func(dst micro.Operand, stride int, m tensor.Matrix) {
+		k.Pack = func(dst tensor.Elements, stride int, m tensor.Matrix) {
 			if m.Rows == m.Cols {
 				m = m.T()
 			}
@@ -147,10 +147,10 @@ var faults = map[string]func(right micro.Kernel) micro.Kernel{
 	},
 	"packs more than there is": func(k micro.Kernel) micro.Kernel {
 		right := k.Pack
-		k.Pack = func(dst micro.Operand, stride int, m tensor.Matrix) {
+		k.Pack = func(dst tensor.Elements, stride int, m tensor.Matrix) {
 			right(dst, stride, m)
 			if m.Cols > 0 && stride > m.Cols && m.Rows > 1 {
-				dst.F32[m.Cols] = 0
+				dst.F32()[m.Cols] = 0
 			}
 		}
 		return k

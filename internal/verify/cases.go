@@ -116,9 +116,9 @@ func (s source) matrix(c *drawn, dtype tensor.DType, rows, cols int, trans bool,
 		m.Stride = 1 << 11
 	}
 	if n := max((rows-1)*m.Stride+cols, 0); dtype == tensor.F16 {
-		m.F16 = s.halves(c, n, values)
+		m.Elements = tensor.Of(s.halves(c, n, values))
 	} else {
-		m.F32 = s.floats(c, n, values)
+		m.Elements = tensor.Of(s.floats(c, n, values))
 	}
 	if trans {
 		m = m.T()
@@ -202,11 +202,11 @@ func (s source) elementwise(c *drawn) {
 
 func (s source) unscale() float32 { return pick[float32](s, 1, 0.3, 1.0/(1<<16)) }
 
-func (s source) maybeHalves(c *drawn, n int) []fp16.Float16 {
+func (s source) maybeHalves(c *drawn, n int) tensor.Elements {
 	if s.oneIn(2) {
-		return nil
+		return tensor.Elements{}
 	}
-	return s.halves(c, n, anyBits)
+	return tensor.Of(s.halves(c, n, anyBits))
 }
 
 // conversion draws a conversion of a slice.

@@ -141,7 +141,7 @@ store:                                             \
 	MOVQ  CTILE, gemmFrame_c(SP)
 	MOVQ  call_LDC(AX), LDC
 	SHLQ  $2, LDC
-	MOVQ  call_A+operand_F32(AX), APASS
+	MOVQ  call_A+elements_first(AX), APASS
 	MOVQ  call_ARow(AX), AROW
 	SHLQ  $2, AROW
 	MOVQ  call_ACol(AX), ACOL

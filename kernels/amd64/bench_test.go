@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/amd64"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -29,14 +28,9 @@ func BenchmarkKernel(t *testing.B) {
 				if byColumn {
 					aRow, aCol = 1, 48
 				}
-				b := tensor.Matrix{Rows: depth, Cols: k.NR, Stride: k.NR}
-				if k.Operands == tensor.F16 {
-					b.F16 = make([]fp16.Float16, depth*k.NR)
-				} else {
-					b.F32 = make([]float32, depth*k.NR)
-				}
+				b := tensor.Matrix{Rows: depth, Cols: k.NR, Stride: k.NR, Elements: tensor.Make(k.Operands, depth*k.NR)}
 				x := micro.Call{
-					K: depth, A: micro.Operand{F32: make([]float32, 48*(depth+16))}, ARow: aRow, ACol: aCol, B: micro.Operand{F32: make([]float32, depth*k.NR)}, BRow: k.NR,
+					K: depth, A: tensor.Make(tensor.F32, 48*(depth+16)), ARow: aRow, ACol: aCol, B: tensor.Make(tensor.F32, depth*k.NR), BRow: k.NR,
 					C: make([]float32, rows*(k.NR+16)), LDC: k.NR + 16, Rows: rows, Cols: k.NR, Accumulate: true,
 				}
 				run := func(name string, f func()) {

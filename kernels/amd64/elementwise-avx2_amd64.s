@@ -322,7 +322,7 @@ plain:                                           \
 // func storeF16AVX2(args *storeArgs)
 TEXT ·storeF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	STORE(storeArgs_dst16, 1, 0x477fefff) // 65520 rounds to infinity
+	STORE(storeArgs_dst, 1, 0x477fefff) // 65520 rounds to infinity
 
 row:
 	XORL BX, BX
@@ -364,7 +364,7 @@ lastbias:
 // func storeF32AVX2(args *storeArgs)
 TEXT ·storeF32AVX2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	STORE(storeArgs_dst32, 2, 0x7f7fffff)
+	STORE(storeArgs_dst, 2, 0x7f7fffff)
 
 row:
 	XORL BX, BX
@@ -520,12 +520,12 @@ last:
 // func addRowsF16AVX2(args *addRowsArgs)
 TEXT ·addRowsF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	ADDROWS(addRowsArgs_m16, 1, GETF16, ONEF16, strip, row, eight, eightrow, one, onerow, done)
+	ADDROWS(addRowsArgs_m, 1, GETF16, ONEF16, strip, row, eight, eightrow, one, onerow, done)
 
 // func addRowsF32AVX2(args *addRowsArgs)
 TEXT ·addRowsF32AVX2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	ADDROWS(addRowsArgs_m32, 2, GETF32, ONEF32, strip, row, eight, eightrow, one, onerow, done)
+	ADDROWS(addRowsArgs_m, 2, GETF32, ONEF32, strip, row, eight, eightrow, one, onerow, done)
 
 // func sgdAVX2(args *sgdArgs)
 TEXT ·sgdAVX2(SB), NOSPLIT, $0-8

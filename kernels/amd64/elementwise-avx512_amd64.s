@@ -205,12 +205,12 @@ lastbias:                                           \
 // func storeF16AVX512(args *storeArgs)
 TEXT ·storeF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	STORE(storeArgs_dst16, 1, PUTF16, PARTF16, 0x477ff000, row, vector, bias, last, lastbias) // 65520 rounds to infinity
+	STORE(storeArgs_dst, 1, PUTF16, PARTF16, 0x477ff000, row, vector, bias, last, lastbias) // 65520 rounds to infinity
 
 // func storeF32AVX512(args *storeArgs)
 TEXT ·storeF32AVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	STORE(storeArgs_dst32, 2, PUTF32, PARTF32, 0x7f800000, row, vector, bias, last, lastbias)
+	STORE(storeArgs_dst, 2, PUTF32, PARTF32, 0x7f800000, row, vector, bias, last, lastbias)
 
 // func finiteAVX512(args *finiteArgs)
 //
@@ -344,12 +344,12 @@ last:
 // func addRowsF16AVX512(args *addRowsArgs)
 TEXT ·addRowsF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	ADDROWS(addRowsArgs_m16, 1, GETF16, GETPARTF16, strip, row, rest, part, partrow, done)
+	ADDROWS(addRowsArgs_m, 1, GETF16, GETPARTF16, strip, row, rest, part, partrow, done)
 
 // func addRowsF32AVX512(args *addRowsArgs)
 TEXT ·addRowsF32AVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	ADDROWS(addRowsArgs_m32, 2, GETF32, GETPARTF32, strip, row, rest, part, partrow, done)
+	ADDROWS(addRowsArgs_m, 2, GETF32, GETPARTF32, strip, row, rest, part, partrow, done)
 
 // Loads and stores of the optimizers: a whole vector, and under the mask.
 #define ALL(mem, z) VMOVUPS mem, z

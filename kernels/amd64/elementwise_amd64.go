@@ -3,6 +3,8 @@
 package amd64
 
 import (
+	"unsafe"
+
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -36,20 +38,20 @@ var Elementwise = []micro.Elementwise{{
 		args.set(sums, &m)
 		switch {
 		case m.Rows == 0 || m.Cols == 0:
-		case m.F16 != nil:
+		case m.DType() == tensor.F16:
 			addRowsF16AVX512(&args)
 		default:
 			addRowsF32AVX512(&args)
 		}
 	},
-	SGD: func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
+	SGD: func(w, v, grad []float32, half tensor.Elements, p micro.SGD) {
 		if len(w) > 0 {
-			sgdAVX512(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: sgdStep(p)})
+			sgdAVX512(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: half.Pointer(), n: len(w), step: sgdStep(p)})
 		}
 	},
-	Adam: func(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
+	Adam: func(w, m, v, grad []float32, half tensor.Elements, p micro.Adam) {
 		if len(w) > 0 {
-			adamAVX512(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
+			adamAVX512(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: half.Pointer(), n: len(w), step: adamStep(p)})
 		}
 	},
 }, {
@@ -87,31 +89,31 @@ var Elementwise = []micro.Elementwise{{
 		args.set(sums, &m)
 		switch {
 		case m.Rows == 0 || m.Cols == 0:
-		case m.F16 != nil:
+		case m.DType() == tensor.F16:
 			addRowsF16AVX2(&args)
 		default:
 			addRowsF32AVX2(&args)
 		}
 	},
-	SGD: func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
+	SGD: func(w, v, grad []float32, half tensor.Elements, p micro.SGD) {
 		if len(w) > 0 {
-			sgdAVX2(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: sgdStep(p)})
+			sgdAVX2(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: half.Pointer(), n: len(w), step: sgdStep(p)})
 			lastHalves(half, w)
 		}
 	},
-	Adam: func(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
+	Adam: func(w, m, v, grad []float32, half tensor.Elements, p micro.Adam) {
 		if len(w) > 0 {
-			adamAVX2(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
+			adamAVX2(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: half.Pointer(), n: len(w), step: adamStep(p)})
 			lastHalves(half, w)
 		}
 	},
 }}
 
 // lastHalves rounds the last one to eight elements of w to half.
-func lastHalves(half []fp16.Float16, w []float32) {
-	if half != nil {
+func lastHalves(half tensor.Elements, w []float32) {
+	if half.DType() != 0 {
 		from := (len(w) - 1) &^ 7
-		fp16.Narrow(half[from:], w[from:])
+		half.From(from).Store(w[from:])
 	}
 }
 
@@ -121,7 +123,7 @@ func storeAVX512(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue)
 	}
 	var args storeArgs
 	args.set(&dst, src, stride, &e)
-	if dst.F16 != nil {
+	if dst.DType() == tensor.F16 {
 		storeF16AVX512(&args)
 	} else {
 		storeF32AVX512(&args)
@@ -135,7 +137,7 @@ func storeAVX2(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) b
 	}
 	var args storeArgs
 	args.set(&dst, src, stride, &e)
-	if dst.F16 != nil {
+	if dst.DType() == tensor.F16 {
 		storeF16AVX2(&args)
 	} else {
 		storeF32AVX2(&args)
@@ -143,13 +145,10 @@ func storeAVX2(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) b
 	return args.finite
 }
 
-// The arguments of the functions below. Fields whose names end in 16 and 32 are for
-// elements of these bits, and a function reads the one of its own type. A nil bias or
-// half stands for none.
+// The arguments of the functions below. A nil bias or half stands for none.
 
 type storeArgs struct {
-	dst32        *float32
-	dst16        *fp16.Float16
+	dst          unsafe.Pointer
 	dstStride    int
 	src          *float32
 	stride       int
@@ -160,7 +159,7 @@ type storeArgs struct {
 }
 
 func (args *storeArgs) set(dst *tensor.Matrix, src []float32, stride int, e *micro.Epilogue) {
-	args.dst32, args.dst16, args.dstStride = first(dst.F32), first(dst.F16), dst.Stride
+	args.dst, args.dstStride = dst.Elements.Pointer(), dst.Stride
 	args.src, args.stride, args.rows, args.cols = &src[0], stride, dst.Rows, dst.Cols
 	args.scale, args.bias, args.relu = e.Scale, first(e.Bias), e.ReLU
 }
@@ -183,27 +182,27 @@ type rectifyF32Args struct {
 }
 
 type addRowsArgs struct {
-	sums, m32  *float32
-	m16        *fp16.Float16
+	sums       *float32
+	m          unsafe.Pointer
 	stride     int
 	rows, cols int
 }
 
 func (args *addRowsArgs) set(sums []float32, m *tensor.Matrix) {
-	args.sums, args.m32, args.m16 = first(sums), first(m.F32), first(m.F16)
+	args.sums, args.m = first(sums), m.Elements.Pointer()
 	args.stride, args.rows, args.cols = m.Stride, m.Rows, m.Cols
 }
 
 type sgdArgs struct {
 	w, v, grad *float32
-	half       *fp16.Float16
+	half       unsafe.Pointer
 	n          int
 	step       sgdStep
 }
 
 type adamArgs struct {
 	w, m, v, grad *float32
-	half          *fp16.Float16
+	half          unsafe.Pointer
 	n             int
 	step          adamStep
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/halfgrad/halfgrad/kernels/amd64"
 	"github.com/halfgrad/halfgrad/kernels/micro"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // Kernels are plain values. A call needs no engine, only packed operands.
@@ -22,7 +23,7 @@ func Example() {
 			b[i] = 0.5
 		}
 		c := make([]float32, k.MR*k.NR)
-		k.Func(micro.Call{K: depth, A: micro.Operand{F32: a}, ARow: depth, ACol: 1, B: micro.Operand{F32: b}, BRow: k.NR, C: c, LDC: k.NR, Rows: k.MR, Cols: k.NR})
+		k.Func(micro.Call{K: depth, A: tensor.Of(a), ARow: depth, ACol: 1, B: tensor.Of(b), BRow: k.NR, C: c, LDC: k.NR, Rows: k.MR, Cols: k.NR})
 		if c[0] != depth {
 			fmt.Println(k.Name, "is wrong:", c[0])
 		}

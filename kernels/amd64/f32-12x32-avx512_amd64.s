@@ -60,6 +60,6 @@
 
 TEXT ·gemm12x32AVX512(SB), NOSPLIT, $gemmFrame__size-8
 	MOVQ args+0(FP), AX
-	MOVQ call_B+operand_F32(AX), DI
+	MOVQ call_B+elements_first(AX), DI
 	MOVQ call_BRow(AX), CX
 #include "12x32-avx512_amd64.h"

@@ -56,6 +56,6 @@
 
 TEXT ·gemm6x16AVX2(SB), NOSPLIT, $gemmFrame__size-8
 	MOVQ args+0(FP), AX
-	MOVQ call_B+operand_F32(AX), DI
+	MOVQ call_B+elements_first(AX), DI
 	MOVQ call_BRow(AX), CX
 #include "6x16-avx2_amd64.h"

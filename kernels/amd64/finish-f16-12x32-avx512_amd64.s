@@ -129,7 +129,7 @@ TEXT ·finish12x32F16AVX512(SB), NOSPLIT, $gemmFrame__size-8
 	MOVL    CX, gemmFrame_plain(SP)
 
 	MOVQ finishArgs_call(AX), AX
-	MOVQ call_B+operand_F32(AX), DI
+	MOVQ call_B+elements_first(AX), DI
 	MOVQ call_BRow(AX), CX
 
 #include "12x32-avx512_amd64.h"

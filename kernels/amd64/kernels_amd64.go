@@ -40,23 +40,22 @@ var PeakLoops = []micro.PeakLoop{
 }
 
 // first returns the address of the first element, or nil for a nil slice. The address
-// of an empty slice must not be read from; with K = 0 the assembly reads nothing.
+// of an empty slice must not be read from. With K = 0 the assembly reads nothing.
 func first[T any](s []T) *T { return unsafe.SliceData(s) }
 
 // An assembly function takes a pointer to a struct. It finds the fields by the offsets
 // that the compiler writes to go_asm.h, and writes none but a result. go_asm.h has
-// types of this package only, so those of package micro get a name here.
+// types of this package only, so those of other packages get a name here. Addresses of
+// elements are untyped: the function that is called knows their type.
 type call micro.Call
 
 //lint:ignore U1000 the assembly uses its offsets
-type operand micro.Operand
+type elements tensor.Elements
 
-// widenArgs are the arguments of a product by a matrix B, see micro.Kernel.Widen. A
-// function reads the b of its own type.
+// widenArgs are the arguments of a product by a matrix B, see micro.Kernel.Widen.
 type widenArgs struct {
 	call *call
-	b32  *float32
-	b16  *fp16.Float16
+	b    unsafe.Pointer
 	bRow int // elements from a row of the matrix to the next
 }
 
@@ -93,8 +92,8 @@ type gemmFrame struct {
 func avx512(x micro.Call) { gemm12x32AVX512((*call)(&x)) }
 
 func widenAVX512(x micro.Call, b tensor.Matrix) {
-	args := &widenArgs{call: (*call)(&x), b32: first(b.F32), b16: first(b.F16), bRow: b.Stride}
-	if b.F16 != nil {
+	args := &widenArgs{call: (*call)(&x), b: b.Elements.Pointer(), bRow: b.Stride}
+	if b.DType() == tensor.F16 {
 		widen12x32F16AVX512(args)
 	} else {
 		widen12x32F32AVX512(args)
@@ -103,7 +102,7 @@ func widenAVX512(x micro.Call, b tensor.Matrix) {
 
 func finishAVX512(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
 	args := &finishArgs{
-		call: (*call)(&x), dst: &dst.F16[0], dstStride: dst.Stride, scale: e.Scale, bias: first(e.Bias), relu: e.ReLU,
+		call: (*call)(&x), dst: &dst.Elements.F16()[0], dstStride: dst.Stride, scale: e.Scale, bias: first(e.Bias), relu: e.ReLU,
 	}
 	finish12x32F16AVX512(args)
 	return args.finite
@@ -123,10 +122,10 @@ func avx2(x micro.Call) {
 	}
 	var tile [mr * nr]float32
 	a, c, ldc, rows := x.A, x.C[x.Cols:], x.LDC, x.Rows
-	x.B.F32, x.BPanel = x.B.From(x.Cols/nr*x.BPanel).F32, 0
+	x.B, x.BPanel = x.B.From(x.Cols/nr*x.BPanel), 0
 	x.C, x.LDC, x.Cols = tile[:], nr, nr
 	for from := 0; from < rows; from += mr {
-		x.A.F32, x.Rows = a.From(from*x.ARow).F32, min(mr, rows-from)
+		x.A, x.Rows = a.From(from*x.ARow), min(mr, rows-from)
 		if x.Accumulate {
 			for i := range x.Rows {
 				copy(tile[i*nr:], c[(from+i)*ldc:][:cols])
@@ -140,22 +139,20 @@ func avx2(x micro.Call) {
 }
 
 func widenAVX2(x micro.Call, b tensor.Matrix) {
-	args := &widenArgs{call: (*call)(&x), b32: first(b.F32), b16: first(b.F16), bRow: b.Stride}
-	if b.F16 != nil {
+	args := &widenArgs{call: (*call)(&x), b: b.Elements.Pointer(), bRow: b.Stride}
+	if b.DType() == tensor.F16 {
 		widen6x16F16AVX2(args)
 	} else {
 		widen6x16F32AVX2(args)
 	}
 }
 
-// thinArgs are the arguments of the thin products. A function reads the b of its own
-// type.
+// thinArgs are the arguments of the thin products.
 type thinArgs struct {
 	k          int
-	a          *float32
+	a          unsafe.Pointer
 	aRow       int
-	b32        *float32
-	b16        *fp16.Float16
+	b          unsafe.Pointer
 	bRow       int
 	c          *float32
 	ldc, cols  int
@@ -169,7 +166,7 @@ type thinArgs struct {
 // Those loads wait for the smaller stores before them: 12 ns a call on a Zen 3.
 func (args *thinArgs) set(x *micro.Call, b *tensor.Matrix) {
 	args.k, args.aRow, args.ldc, args.cols, args.accumulate = x.K, x.ARow, x.LDC, x.Cols, x.Accumulate
-	args.b32, args.b16, args.bRow = first(b.F32), first(b.F16), b.Stride
+	args.b, args.bRow = b.Elements.Pointer(), b.Stride
 }
 
 // thinRows returns how many rows to multiply next: 8, 4, 2 or 1, as there are functions
@@ -190,8 +187,8 @@ func thinAVX512(halves bool) func(micro.Call, tensor.Matrix) {
 		args.set(&x, &b)
 		for i, n := 0, 0; i < x.Rows; i += n {
 			n = thinRows(x.Rows - i)
-			args.a, args.c = first(x.A.From(i*x.ARow).F32), &x.C[i*x.LDC]
-			switch f16 := b.F16 != nil; {
+			args.a, args.c = x.A.From(i*x.ARow).Pointer(), &x.C[i*x.LDC]
+			switch f16 := b.DType() == tensor.F16; {
 			case n == 8 && f16:
 				thin8F16AVX512(&args)
 			case n == 4 && f16:
@@ -220,8 +217,8 @@ func thinAVX2(x micro.Call, b tensor.Matrix) {
 	args.set(&x, &b)
 	for i, n := 0, 0; i < x.Rows; i += n {
 		n = thinRows(x.Rows - i)
-		args.a, args.c = first(x.A.From(i*x.ARow).F32), &x.C[i*x.LDC]
-		switch f16 := b.F16 != nil; {
+		args.a, args.c = x.A.From(i*x.ARow).Pointer(), &x.C[i*x.LDC]
+		switch f16 := b.DType() == tensor.F16; {
 		case n == 8 && f16:
 			thin8F16AVX2(&args)
 		case n == 4 && f16:
@@ -242,24 +239,23 @@ func thinAVX2(x micro.Call, b tensor.Matrix) {
 	}
 }
 
-// packArgs are the arguments of packing. A function reads the src of its own type.
+// packArgs are the arguments of packing.
 type packArgs struct {
 	dst        *float32
 	stride     int
-	src32      *float32
-	src16      *fp16.Float16
+	src        unsafe.Pointer
 	srcStride  int
 	rows, cols int
 }
 
-func packAVX512(to micro.Operand, stride int, m tensor.Matrix) {
+func packAVX512(to tensor.Elements, stride int, m tensor.Matrix) {
 	if m.Rows == 0 || m.Cols == 0 {
 		return
 	}
 	var args packArgs
-	args.dst, args.stride, args.rows, args.cols = &to.F32[0], stride, m.Rows, m.Cols
-	args.src32, args.src16, args.srcStride = first(m.F32), first(m.F16), m.Stride
-	switch f16 := m.F16 != nil; {
+	args.dst, args.stride, args.rows, args.cols = &to.F32()[0], stride, m.Rows, m.Cols
+	args.src, args.srcStride = m.Elements.Pointer(), m.Stride
+	switch f16 := m.DType() == tensor.F16; {
 	case f16 && !m.Trans:
 		packRowsF16AVX512(&args)
 	case f16:
@@ -272,8 +268,8 @@ func packAVX512(to micro.Operand, stride int, m tensor.Matrix) {
 }
 
 // packAVX2 packs in Go what does not fill a vector.
-func packAVX2(to micro.Operand, stride int, m tensor.Matrix) {
-	dst := to.F32
+func packAVX2(to tensor.Elements, stride int, m tensor.Matrix) {
+	dst := to.F32()
 	rows, cols := m.Rows, m.Cols
 	if m.Trans {
 		rows, cols = rows&^7, cols&^7
@@ -288,8 +284,8 @@ func packAVX2(to micro.Operand, stride int, m tensor.Matrix) {
 	}
 	var args packArgs
 	args.dst, args.stride, args.rows, args.cols = &dst[0], stride, rows, cols
-	args.src32, args.src16, args.srcStride = first(m.F32), first(m.F16), m.Stride
-	switch f16 := m.F16 != nil; {
+	args.src, args.srcStride = m.Elements.Pointer(), m.Stride
+	switch f16 := m.DType() == tensor.F16; {
 	case f16 && !m.Trans:
 		packRowsF16AVX2(&args)
 	case f16:
@@ -309,10 +305,10 @@ func packEdge(dst []float32, stride int, m tensor.Matrix) {
 	}
 	for i := range m.Rows {
 		for j := range m.Cols {
-			if m.F16 != nil {
-				dst[i*stride+j] = m.F16[i*row+j*col].Float32()
+			if m.DType() == tensor.F16 {
+				dst[i*stride+j] = m.Elements.F16()[i*row+j*col].Float32()
 			} else {
-				dst[i*stride+j] = m.F32[i*row+j*col]
+				dst[i*stride+j] = m.Elements.F32()[i*row+j*col]
 			}
 		}
 	}

@@ -71,13 +71,13 @@ next:                                           \
 // func packRowsF16AVX2(args *packArgs)
 TEXT ·packRowsF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	PACKROWS(packArgs_src16, LOADF16, 1, row, vector, tail, next)
+	PACKROWS(packArgs_src, LOADF16, 1, row, vector, tail, next)
 	RET
 
 // func packRowsF32AVX2(args *packArgs)
 TEXT ·packRowsF32AVX2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	PACKROWS(packArgs_src32, LOADF32, 2, row, vector, tail, next)
+	PACKROWS(packArgs_src, LOADF32, 2, row, vector, tail, next)
 	RET
 
 // Registers of packCols: those named above, and
@@ -159,11 +159,11 @@ block:                                                  \
 // func packColsF16AVX2(args *packArgs)
 TEXT ·packColsF16AVX2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	PACKCOLS(packArgs_src16, LOADF16, 1, strip, block)
+	PACKCOLS(packArgs_src, LOADF16, 1, strip, block)
 	RET
 
 // func packColsF32AVX2(args *packArgs)
 TEXT ·packColsF32AVX2(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	PACKCOLS(packArgs_src32, LOADF32, 2, strip, block)
+	PACKCOLS(packArgs_src, LOADF32, 2, strip, block)
 	RET

@@ -96,13 +96,13 @@ tail:                                           \
 // func packRowsF16AVX512(args *packArgs)
 TEXT ·packRowsF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	PACKROWS(packArgs_src16, LOADF16, FULLF16, 1, row, two, one, tail)
+	PACKROWS(packArgs_src, LOADF16, FULLF16, 1, row, two, one, tail)
 	RET
 
 // func packRowsF32AVX512(args *packArgs)
 TEXT ·packRowsF32AVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	PACKROWS(packArgs_src32, LOADF32, FULLF32, 2, row, two, one, tail)
+	PACKROWS(packArgs_src, LOADF32, FULLF32, 2, row, two, one, tail)
 	RET
 
 // Registers of packCols: those named above but COLS, and
@@ -252,11 +252,11 @@ stored:                                                   \
 // func packColsF16AVX512(args *packArgs)
 TEXT ·packColsF16AVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	PACKCOLS(packArgs_src16, LOADF16, 1, strip, block, stored)
+	PACKCOLS(packArgs_src, LOADF16, 1, strip, block, stored)
 	RET
 
 // func packColsF32AVX512(args *packArgs)
 TEXT ·packColsF32AVX512(SB), NOSPLIT, $0-8
 	MOVQ args+0(FP), ARGS
-	PACKCOLS(packArgs_src32, LOADF32, 2, strip, block, stored)
+	PACKCOLS(packArgs_src, LOADF32, 2, strip, block, stored)
 	RET

@@ -25,7 +25,7 @@
 	VMOVUPS   Z24, (PANEL);   \
 	VMOVUPS   Z25, 64(PANEL); \
 	ADDQ      $128, PANEL
-#define START MOVQ call_B+operand_F32(AX), PANEL
+#define START MOVQ call_B+elements_first(AX), PANEL
 #define AHEAD IMUL3Q $24, BROW, DX
 #define NEXTPANEL(to)
 #define END(EACH, bias, plain, ended) TOC(EACH)
@@ -35,7 +35,7 @@
 
 TEXT ·widen12x32F16AVX512(SB), NOSPLIT, $gemmFrame__size-8
 	MOVQ args+0(FP), AX
-	MOVQ widenArgs_b16(AX), DI
+	MOVQ widenArgs_b(AX), DI
 	MOVQ widenArgs_bRow(AX), CX
 	MOVQ widenArgs_call(AX), AX
 #include "12x32-avx512_amd64.h"

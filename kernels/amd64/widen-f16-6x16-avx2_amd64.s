@@ -19,14 +19,14 @@
 	VMOVUPS   Y12, at(PANEL);     \
 	VMOVUPS   Y13, (at+32)(PANEL)
 #define LOADED(rows) ADDQ $(64*rows), PANEL
-#define START MOVQ call_B+operand_F32(AX), PANEL
+#define START MOVQ call_B+elements_first(AX), PANEL
 #define NEXTPANEL(to)
 #define HALF 16
 #define SIZELOG 1
 
 TEXT ·widen6x16F16AVX2(SB), NOSPLIT, $gemmFrame__size-8
 	MOVQ args+0(FP), AX
-	MOVQ widenArgs_b16(AX), DI
+	MOVQ widenArgs_b(AX), DI
 	MOVQ widenArgs_bRow(AX), CX
 	MOVQ widenArgs_call(AX), AX
 #include "6x16-avx2_amd64.h"

@@ -152,7 +152,7 @@ done:
 // func storeF16NEON(args *storeArgs)
 TEXT ·storeF16NEON(SB), NOSPLIT, $0-8
 	MOVD  args+0(FP), ARGS
-	STORE(storeArgs_dst16, 1)
+	STORE(storeArgs_dst, 1)
 
 row:
 	MOVD R0, R7
@@ -208,7 +208,7 @@ next:
 // func storeF32NEON(args *storeArgs)
 TEXT ·storeF32NEON(SB), NOSPLIT, $0-8
 	MOVD  args+0(FP), ARGS
-	STORE(storeArgs_dst32, 2)
+	STORE(storeArgs_dst, 2)
 
 row:
 	MOVD R0, R7
@@ -387,13 +387,13 @@ done:
 // func addRowsF16NEON(args *addRowsArgs)
 TEXT ·addRowsF16NEON(SB), NOSPLIT, $0-8
 	MOVD  args+0(FP), ARGS
-	ADDROWS(addRowsArgs_m16, 1, GET16F16, GET8F16, GET1F16, strip, row, eight, eightrow, one, onerow, done)
+	ADDROWS(addRowsArgs_m, 1, GET16F16, GET8F16, GET1F16, strip, row, eight, eightrow, one, onerow, done)
 	RET
 
 // func addRowsF32NEON(args *addRowsArgs)
 TEXT ·addRowsF32NEON(SB), NOSPLIT, $0-8
 	MOVD  args+0(FP), ARGS
-	ADDROWS(addRowsArgs_m32, 2, GET16F32, GET8F32, GET1F32, strip, row, eight, eightrow, one, onerow, done)
+	ADDROWS(addRowsArgs_m, 2, GET16F32, GET8F32, GET1F32, strip, row, eight, eightrow, one, onerow, done)
 	RET
 
 // SGD

@@ -3,6 +3,8 @@
 package arm64
 
 import (
+	"unsafe"
+
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/micro"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -42,23 +44,23 @@ func elementwise(tier string, supported bool) micro.Elementwise {
 			}
 		},
 		AddRows: func(sums []float32, m tensor.Matrix) {
-			args := addRowsArgs{sums: first(sums), m32: first(m.F32), m16: first(m.F16), stride: m.Stride, rows: m.Rows, cols: m.Cols}
+			args := addRowsArgs{sums: first(sums), m: m.Elements.Pointer(), stride: m.Stride, rows: m.Rows, cols: m.Cols}
 			switch {
 			case m.Rows == 0 || m.Cols == 0:
-			case m.F16 != nil:
+			case m.DType() == tensor.F16:
 				addRowsF16NEON(&args)
 			default:
 				addRowsF32NEON(&args)
 			}
 		},
-		SGD: func(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
+		SGD: func(w, v, grad []float32, half tensor.Elements, p micro.SGD) {
 			if len(w) > 0 {
-				sgdNEON(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: sgdStep(p)})
+				sgdNEON(&sgdArgs{w: &w[0], v: &v[0], grad: &grad[0], half: half.Pointer(), n: len(w), step: sgdStep(p)})
 			}
 		},
-		Adam: func(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
+		Adam: func(w, m, v, grad []float32, half tensor.Elements, p micro.Adam) {
 			if len(w) > 0 {
-				adamNEON(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: first(half), n: len(w), step: adamStep(p)})
+				adamNEON(&adamArgs{w: &w[0], m: &m[0], v: &v[0], grad: &grad[0], half: half.Pointer(), n: len(w), step: adamStep(p)})
 			}
 		},
 	}
@@ -69,10 +71,10 @@ func store(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) bool 
 		return true
 	}
 	args := storeArgs{
-		dst32: first(dst.F32), dst16: first(dst.F16), dstStride: dst.Stride, src: &src[0], stride: stride,
+		dst: dst.Elements.Pointer(), dstStride: dst.Stride, src: &src[0], stride: stride,
 		rows: dst.Rows, cols: dst.Cols, scale: e.Scale, bias: first(e.Bias), relu: e.ReLU,
 	}
-	if dst.F16 != nil {
+	if dst.DType() == tensor.F16 {
 		storeF16NEON(&args)
 	} else {
 		storeF32NEON(&args)
@@ -81,12 +83,10 @@ func store(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) bool 
 }
 
 // The arguments of the functions below, which assembly finds by their offsets in
-// go_asm.h. Of two fields whose names end in the bits of an element, each function uses
-// the one of its own type. A nil bias or half is none.
+// go_asm.h. A nil bias or half is none.
 
 type storeArgs struct {
-	dst32        *float32
-	dst16        *fp16.Float16
+	dst          unsafe.Pointer
 	dstStride    int
 	src          *float32
 	stride       int
@@ -114,22 +114,22 @@ type rectifyF32Args struct {
 }
 
 type addRowsArgs struct {
-	sums, m32  *float32
-	m16        *fp16.Float16
+	sums       *float32
+	m          unsafe.Pointer
 	stride     int
 	rows, cols int
 }
 
 type sgdArgs struct {
 	w, v, grad *float32
-	half       *fp16.Float16
+	half       unsafe.Pointer
 	n          int
 	step       sgdStep
 }
 
 type adamArgs struct {
 	w, m, v, grad *float32
-	half          *fp16.Float16
+	half          unsafe.Pointer
 	n             int
 	step          adamStep
 }

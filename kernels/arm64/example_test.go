@@ -3,9 +3,9 @@ package arm64_test
 import (
 	"fmt"
 
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels/arm64"
 	"github.com/halfgrad/halfgrad/kernels/micro"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // Kernels are plain values: calling one needs no engine, only operands that
@@ -27,10 +27,12 @@ func Example() {
 }
 
 // filled returns n elements of the type that the kernel wants.
-func filled(k micro.Kernel, n int, value float32) micro.Operand {
-	o := micro.Operand{F32: make([]float32, n), F16: make([]fp16.Float16, n)}
-	for i := range n {
-		o.F32[i], o.F16[i] = value, fp16.FromFloat32(value)
+func filled(k micro.Kernel, n int, value float32) tensor.Elements {
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = value
 	}
-	return o
+	e := tensor.Make(k.Panels, n)
+	e.Store(values)
+	return e
 }

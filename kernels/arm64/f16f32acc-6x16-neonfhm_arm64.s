@@ -18,8 +18,8 @@
 // Budget of eight steps of six rows: 192 FMAs, 8 loads of pairs, 6 loads, 8
 // additions, 2 instructions of loop. FMLA takes twice the loads and twice the bytes.
 
-#define ASOURCE gemmArgs_a16
-#define BSOURCE gemmArgs_b16
+#define ASOURCE gemmArgs_a
+#define BSOURCE gemmArgs_b
 #define BSHIFT 1
 #define NEXTPANEL(to) MOVD gemmArgs_bPanel(ARGS), to; LSL $BSHIFT, to
 #define START

@@ -51,8 +51,8 @@
 // leaves no register for B where A lies row after row: 8 hold A and 24 the tile. And
 // the widths of layers are multiples of 16 more often than of 12.
 
-#define ASOURCE gemmArgs_a32
-#define BSOURCE gemmArgs_b32
+#define ASOURCE gemmArgs_a
+#define BSOURCE gemmArgs_b
 #define BSHIFT 2
 #define NEXTPANEL(to) MOVD gemmArgs_bPanel(ARGS), to; LSL $BSHIFT, to
 #define START

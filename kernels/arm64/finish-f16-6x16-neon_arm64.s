@@ -31,8 +31,8 @@
 // conversions, 8 ANDs, 4 for the maximum, a store of a pair. It is paid once every k
 // steps, and saves a pass over the sums.
 
-#define ASOURCE gemmArgs_a32
-#define BSOURCE gemmArgs_b32
+#define ASOURCE gemmArgs_a
+#define BSOURCE gemmArgs_b
 #define BSHIFT 2
 #include "f32_arm64.h"
 #include "finish_arm64.h"

@@ -9,8 +9,8 @@
 // with FMLAL instead of FMLA. Registers are those of that file but V0-V7, which
 // f16f32acc-6x16-neonfhm_arm64.s lists.
 
-#define ASOURCE gemmArgs_a16
-#define BSOURCE gemmArgs_b16
+#define ASOURCE gemmArgs_a
+#define BSOURCE gemmArgs_b
 #define BSHIFT 1
 #include "f16_arm64.h"
 #include "finish_arm64.h"

@@ -3,6 +3,8 @@
 package arm64
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/cpu"
 
 	"github.com/halfgrad/halfgrad/fp16"
@@ -47,19 +49,16 @@ func first[T any](s []T) *T {
 }
 
 // gemmArgs are the arguments of the products by panels, which assembly finds by their
-// offsets in go_asm.h. Of two fields whose names end in the bits of an element, each
-// function uses the one of its own type.
+// offsets in go_asm.h. Addresses of elements are untyped, here and below: the function
+// that is called knows their type.
 type gemmArgs struct {
 	k          int
-	a32        *float32
-	a16        *fp16.Float16
+	a          unsafe.Pointer
 	aRow, aCol int
-	b32        *float32 // B in panels, or the matrix to pack
-	b16        *fp16.Float16
+	b          unsafe.Pointer // B in panels, or the matrix to pack
 	bRow       int
-	bPanel     int      // unused for a matrix, whose panels lie side by side
-	panels32   *float32 // where the packed matrix goes
-	panels16   *fp16.Float16
+	bPanel     int            // unused for a matrix, whose panels lie side by side
+	panels     unsafe.Pointer // where the packed matrix goes
 	c          *float32
 	ldc        int
 	rows, cols int
@@ -79,25 +78,24 @@ type gemmArgs struct {
 // set fills in everything but B and the end of a product, field by field: a literal
 // would be built in one place and copied to another.
 func (args *gemmArgs) set(x *micro.Call) {
-	args.k, args.a32, args.a16, args.aRow, args.aCol = x.K, first(x.A.F32), first(x.A.F16), x.ARow, x.ACol
+	args.k, args.a, args.aRow, args.aCol = x.K, x.A.Pointer(), x.ARow, x.ACol
 	args.c, args.ldc, args.rows, args.cols = first(x.C), x.LDC, x.Rows, x.Cols
 	args.accumulate = x.Accumulate
 }
 
 // setPanels adds a B that is packed.
 func (args *gemmArgs) setPanels(x *micro.Call) {
-	args.b32, args.b16, args.bRow, args.bPanel = first(x.B.F32), first(x.B.F16), x.BRow, x.BPanel
+	args.b, args.bRow, args.bPanel = x.B.Pointer(), x.BRow, x.BPanel
 }
 
 // setMatrix adds a B that the kernel packs, and where to.
 func (args *gemmArgs) setMatrix(x *micro.Call, b *tensor.Matrix) {
-	args.b32, args.b16, args.bRow = first(b.F32), first(b.F16), b.Stride
-	args.panels32, args.panels16 = first(x.B.F32), first(x.B.F16)
+	args.b, args.bRow, args.panels = b.Elements.Pointer(), b.Stride, x.B.Pointer()
 }
 
 // setEnd adds the end of a product.
 func (args *gemmArgs) setEnd(dst *tensor.Matrix, e *micro.Epilogue) {
-	args.dst, args.dstStride = &dst.F16[0], dst.Stride
+	args.dst, args.dstStride = &dst.Elements.F16()[0], dst.Stride
 	args.scale, args.bias, args.relu = e.Scale, first(e.Bias), e.ReLU
 }
 
@@ -112,40 +110,38 @@ func multiply(x *micro.Call, fhm bool) {
 	args.setPanels(x)
 	whole := x.Cols &^ (nr - 1)
 	if whole > 0 {
-		args.panels(whole, fhm)
+		args.multiply(whole, fhm)
 	}
 	cols := x.Cols - whole
 	if cols == 0 {
 		return
 	}
-	b := x.B.From(whole / nr * x.BPanel)
-	args.b32, args.b16 = first(b.F32), first(b.F16)
+	args.b = x.B.From(whole / nr * x.BPanel).Pointer()
 	if cols%4 == 0 {
 		args.c = &x.C[whole]
-		args.panels(cols, fhm)
+		args.multiply(cols, fhm)
 		return
 	}
 	var tile [mr * nr]float32
 	args.c, args.ldc = &tile[0], nr
 	for from := 0; from < x.Rows; from += mr {
-		a := x.A.From(from * x.ARow)
-		args.a32, args.a16, args.rows = first(a.F32), first(a.F16), min(mr, x.Rows-from)
+		args.a, args.rows = x.A.From(from*x.ARow).Pointer(), min(mr, x.Rows-from)
 		c := x.C[from*x.LDC+whole:]
 		if x.Accumulate {
 			for i := range args.rows {
 				copy(tile[i*nr:], c[i*x.LDC:i*x.LDC+cols])
 			}
 		}
-		args.panels(cols, fhm)
+		args.multiply(cols, fhm)
 		for i := range args.rows {
 			copy(c[i*x.LDC:i*x.LDC+cols], tile[i*nr:])
 		}
 	}
 }
 
-// panels calls the assembly for whole panels, or for 1 to 15 columns of one, which
+// multiply calls the assembly for whole panels, or for 1 to 15 columns of one, which
 // it rounds up to vectors of four.
-func (args *gemmArgs) panels(cols int, fhm bool) {
+func (args *gemmArgs) multiply(cols int, fhm bool) {
 	args.cols = max(cols, nr)
 	switch vectors := min((cols+3)/4, 4); {
 	case vectors == 1 && fhm:
@@ -171,7 +167,7 @@ func widen(x micro.Call, b tensor.Matrix) {
 	var args gemmArgs
 	args.set(&x)
 	args.setMatrix(&x, &b)
-	if b.F16 != nil {
+	if b.DType() == tensor.F16 {
 		widen6x16F16NEON(&args)
 	} else {
 		widen6x16F32NEON(&args)
@@ -203,15 +199,12 @@ func finishFHM(x micro.Call, dst tensor.Matrix, e micro.Epilogue) bool {
 	return args.finite
 }
 
-// thinArgs are the arguments of the thin products, which use the A and B of their own
-// types.
+// thinArgs are the arguments of the thin products.
 type thinArgs struct {
 	k          int
-	a32        *float32
-	a16        *fp16.Float16
+	a          unsafe.Pointer
 	aRow       int
-	b32        *float32
-	b16        *fp16.Float16
+	b          unsafe.Pointer
 	bRow       int
 	c          *float32
 	ldc, cols  int
@@ -221,14 +214,13 @@ type thinArgs struct {
 // set fills in what all rows of x have in common.
 func (args *thinArgs) set(x *micro.Call, b *tensor.Matrix) {
 	args.k, args.aRow, args.ldc, args.cols, args.accumulate = x.K, x.ARow, x.LDC, x.Cols, x.Accumulate
-	args.b32, args.b16, args.bRow = first(b.F32), first(b.F16), b.Stride
+	args.b, args.bRow = b.Elements.Pointer(), b.Stride
 }
 
 // rows points the arguments at row i of x and those after it, and returns how many are
 // multiplied next: 8, 4, 2 or 1, for which there is a function each.
 func (args *thinArgs) rows(x *micro.Call, i int) int {
-	a := x.A.From(i * x.ARow)
-	args.a32, args.a16, args.c = first(a.F32), first(a.F16), &x.C[i*x.LDC]
+	args.a, args.c = x.A.From(i*x.ARow).Pointer(), &x.C[i*x.LDC]
 	n := 8
 	for n > x.Rows-i {
 		n /= 2
@@ -241,7 +233,7 @@ func thin(x micro.Call, b tensor.Matrix) {
 	args.set(&x, &b)
 	for i, n := 0, 0; i < x.Rows; i += n {
 		n = args.rows(&x, i)
-		switch f16 := b.F16 != nil; {
+		switch f16 := b.DType() == tensor.F16; {
 		case n == 8 && f16:
 			thin8F16NEON(&args)
 		case n == 4 && f16:
@@ -281,47 +273,54 @@ func thinFHM(x micro.Call, b tensor.Matrix) {
 }
 
 // packArgs are the arguments of packing. dst, src and their strides are those of
-// micro.Kernel.Pack; each function uses the fields of its own types.
+// micro.Kernel.Pack.
 type packArgs struct {
-	dst32      *float32
-	dst16      *fp16.Float16
+	dst        unsafe.Pointer
 	stride     int
-	src32      *float32
-	src16      *fp16.Float16
+	src        unsafe.Pointer
 	srcStride  int
 	rows, cols int
 }
 
 // packF32 is the Pack of kernels with float32 panels. Go copies what needs no conversion,
 // and packs what does not fill a vector.
-func packF32(to micro.Operand, stride int, m tensor.Matrix) {
-	dst := to.F32
-	switch {
-	case m.F16 == nil && !m.Trans:
-		copyRows(dst, stride, m.F32, m)
-	case m.F16 == nil:
-		if rows, cols := edges(dst, stride, m.F32, m, 4, same); rows > 0 && cols > 0 {
-			packColsF32NEON(&packArgs{dst32: &dst[0], stride: stride, src32: &m.F32[0], srcStride: m.Stride, rows: rows, cols: cols})
+func packF32(to tensor.Elements, stride int, m tensor.Matrix) {
+	dst := to.F32()
+	if m.DType() == tensor.F32 {
+		src := m.Elements.F32()
+		if !m.Trans {
+			copyRows(dst, stride, src, m)
+		} else if rows, cols := edges(dst, stride, src, m, 4, same); rows > 0 && cols > 0 {
+			packColsF32NEON(newPackArgs(to, stride, m, rows, cols))
 		}
+		return
+	}
+	src := m.Elements.F16()
+	switch {
 	case m.Trans:
-		if rows, cols := edges(dst, stride, m.F16, m, 8, fp16.Float16.Float32); rows > 0 && cols > 0 {
-			packColsF16NEON(&packArgs{dst32: &dst[0], stride: stride, src16: &m.F16[0], srcStride: m.Stride, rows: rows, cols: cols})
+		if rows, cols := edges(dst, stride, src, m, 8, fp16.Float16.Float32); rows > 0 && cols > 0 {
+			packColsF16NEON(newPackArgs(to, stride, m, rows, cols))
 		}
 	case m.Cols < 8:
-		packRect(dst, stride, m.F16, m.Stride, 1, m.Rows, m.Cols, fp16.Float16.Float32)
+		packRect(dst, stride, src, m.Stride, 1, m.Rows, m.Cols, fp16.Float16.Float32)
 	case m.Rows > 0:
-		packRowsF16NEON(&packArgs{dst32: &dst[0], stride: stride, src16: &m.F16[0], srcStride: m.Stride, rows: m.Rows, cols: m.Cols})
+		packRowsF16NEON(newPackArgs(to, stride, m, m.Rows, m.Cols))
 	}
 }
 
 // packF16 is the Pack of kernels with fp16 panels.
-func packF16(to micro.Operand, stride int, m tensor.Matrix) {
-	dst := to.F16
+func packF16(to tensor.Elements, stride int, m tensor.Matrix) {
+	dst, src := to.F16(), m.Elements.F16()
 	if !m.Trans {
-		copyRows(dst, stride, m.F16, m)
-	} else if rows, cols := edges(dst, stride, m.F16, m, 8, same); rows > 0 && cols > 0 {
-		turnF16NEON(&packArgs{dst16: &dst[0], stride: stride, src16: &m.F16[0], srcStride: m.Stride, rows: rows, cols: cols})
+		copyRows(dst, stride, src, m)
+	} else if rows, cols := edges(dst, stride, src, m, 8, same); rows > 0 && cols > 0 {
+		turnF16NEON(newPackArgs(to, stride, m, rows, cols))
 	}
+}
+
+// newPackArgs is inlined, so that what it returns stays on the stack.
+func newPackArgs(to tensor.Elements, stride int, m tensor.Matrix, rows, cols int) *packArgs {
+	return &packArgs{dst: to.Pointer(), stride: stride, src: m.Elements.Pointer(), srcStride: m.Stride, rows: rows, cols: cols}
 }
 
 func same[T any](x T) T { return x }

@@ -43,7 +43,7 @@
 //	V0-V2   elements in flight
 TEXT ·packRowsF16NEON(SB), NOSPLIT, $0-8
 	MOVD args+0(FP), ARGS
-	ARGUMENTS(packArgs_src16, 1, packArgs_dst32, 2)
+	ARGUMENTS(packArgs_src, 1, packArgs_dst, 2)
 
 row:
 	MOVD SRC, R6
@@ -133,13 +133,13 @@ block:                             \
 // func packColsF16NEON(args *packArgs)
 TEXT ·packColsF16NEON(SB), NOSPLIT, $0-8
 	MOVD args+0(FP), ARGS
-	PACKCOLS(8, packArgs_src16, 1, packArgs_dst32, 2, GET8, ROUND8A; ROUND8B; ROUND8A, PUTWIDE8, strip, block)
+	PACKCOLS(8, packArgs_src, 1, packArgs_dst, 2, GET8, ROUND8A; ROUND8B; ROUND8A, PUTWIDE8, strip, block)
 	RET
 
 // func packColsF32NEON(args *packArgs)
 TEXT ·packColsF32NEON(SB), NOSPLIT, $0-8
 	MOVD args+0(FP), ARGS
-	PACKCOLS(4, packArgs_src32, 2, packArgs_dst32, 2, GET4, ROUND4A; ROUND4B, PUT4, strip, block)
+	PACKCOLS(4, packArgs_src, 2, packArgs_dst, 2, GET4, ROUND4A; ROUND4B, PUT4, strip, block)
 	RET
 
 // func turnF16NEON(args *packArgs)
@@ -147,5 +147,5 @@ TEXT ·packColsF32NEON(SB), NOSPLIT, $0-8
 // packCols for panels of fp16.
 TEXT ·turnF16NEON(SB), NOSPLIT, $0-8
 	MOVD args+0(FP), ARGS
-	PACKCOLS(8, packArgs_src16, 1, packArgs_dst16, 1, GET8, ROUND8A; ROUND8B; ROUND8A, PUT8, strip, block)
+	PACKCOLS(8, packArgs_src, 1, packArgs_dst, 1, GET8, ROUND8A; ROUND8B; ROUND8A, PUT8, strip, block)
 	RET

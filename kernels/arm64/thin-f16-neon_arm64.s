@@ -36,8 +36,8 @@
 // converts, in two cycles: 128 cycles for 512 bytes of B. Its caches deliver B faster
 // than that, its memory not always.
 
-#define ASOURCE thinArgs_a32
-#define BSOURCE thinArgs_b16
+#define ASOURCE thinArgs_a
+#define BSOURCE thinArgs_b
 #define BSHIFT 1
 #define EIGHT(n, f, g, b) FMOVQ (16*n)(BAT), g; FCVTL(b+1, b); FCVTL2(b+1, b+1)
 #define EVEN(m, l, b, d) FMLA_LANE(m, l, b, d)

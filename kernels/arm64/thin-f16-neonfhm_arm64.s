@@ -6,8 +6,8 @@
 // The thin products of the kernel f16f32acc-6x16-neonfhm: thin-f16-neon_arm64.s with
 // FMLAL, which needs no conversions.
 
-#define ASOURCE thinArgs_a16
-#define BSOURCE thinArgs_b16
+#define ASOURCE thinArgs_a
+#define BSOURCE thinArgs_b
 #define BSHIFT 1
 #define EIGHT(n, f, g, b) FMOVQ (16*n)(BAT), f
 #define EVEN(m, l, b, d) FMLAL_LANE(m, l, b, d)

@@ -6,8 +6,8 @@
 // The thin products of the kernel f32-6x16-neon: thin-f16-neon_arm64.s without
 // conversions.
 
-#define ASOURCE thinArgs_a32
-#define BSOURCE thinArgs_b32
+#define ASOURCE thinArgs_a
+#define BSOURCE thinArgs_b
 #define BSHIFT 2
 #define EIGHT(n, f, g, b) FLDPQ (32*n)(BAT), (f, g)
 #define EVEN(m, l, b, d) FMLA_LANE(m, l, b, d)

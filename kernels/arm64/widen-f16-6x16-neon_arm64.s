@@ -13,8 +13,8 @@
 // conversions and 8 stores of pairs instead of 8 loads of pairs. The conversions take
 // pipes that the FMAs need: 112 instructions for them instead of 96.
 
-#define ASOURCE gemmArgs_a32
-#define BSOURCE gemmArgs_b16
+#define ASOURCE gemmArgs_a
+#define BSOURCE gemmArgs_b
 #define BSHIFT 1
 #define STEP(FMAS, l) \
 	FMOVQ   (BAT), F7;          \
@@ -31,7 +31,7 @@
 	FSTPQ.P (F6, F7), 32(PANEL); \
 	ADD     BROW, BAT
 #define NEXTPANEL(to) MOVD $(16<<BSHIFT), to
-#define START MOVD gemmArgs_panels32(ARGS), PANEL
+#define START MOVD gemmArgs_panels(ARGS), PANEL
 #define PASSEDTOO(n)
 #include "f32_arm64.h"
 #include "6x16_arm64.h"

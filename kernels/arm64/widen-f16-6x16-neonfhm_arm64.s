@@ -9,8 +9,8 @@
 // packed (micro.Kernel.Widen). Nothing is widened, as FMLAL takes fp16. Registers and
 // budget are those of f16f32acc-6x16-neonfhm_arm64.s, with 8 stores of pairs more.
 
-#define ASOURCE gemmArgs_a16
-#define BSOURCE gemmArgs_b16
+#define ASOURCE gemmArgs_a
+#define BSOURCE gemmArgs_b
 #define BSHIFT 1
 #define STEP(FMAS, l) \
 	FLDPQ   (BAT), (F6, F7);     \
@@ -21,7 +21,7 @@
 	FSTPQ.P (F6, F7), 32(PANEL); \
 	ADD     BROW, BAT
 #define NEXTPANEL(to) MOVD $(16<<BSHIFT), to
-#define START MOVD gemmArgs_panels16(ARGS), PANEL
+#define START MOVD gemmArgs_panels(ARGS), PANEL
 #define PASSEDTOO(n)
 #include "f16_arm64.h"
 #include "6x16_arm64.h"

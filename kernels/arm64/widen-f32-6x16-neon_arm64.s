@@ -9,8 +9,8 @@
 // widen-f16-6x16-neon_arm64.s without conversions. Its budget has 8 stores of pairs more
 // than that of f32-6x16-neon_arm64.s.
 
-#define ASOURCE gemmArgs_a32
-#define BSOURCE gemmArgs_b32
+#define ASOURCE gemmArgs_a
+#define BSOURCE gemmArgs_b
 #define BSHIFT 2
 #define STEP(FMAS, l) \
 	FLDPQ   (BAT), (F6, F7);     \
@@ -23,7 +23,7 @@
 	FSTPQ.P (F6, F7), 32(PANEL); \
 	ADD     BROW, BAT
 #define NEXTPANEL(to) MOVD $(16<<BSHIFT), to
-#define START MOVD gemmArgs_panels32(ARGS), PANEL
+#define START MOVD gemmArgs_panels(ARGS), PANEL
 #define PASSEDTOO(n)
 #include "f32_arm64.h"
 #include "6x16_arm64.h"

@@ -20,6 +20,14 @@ const exponentF32 = 0x7f800000
 
 func store(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) bool {
 	finite := true
+	var f16 []fp16.Float16
+	var f32 []float32
+	half := dst.DType() == tensor.F16
+	if half {
+		f16 = dst.Elements.F16()
+	} else {
+		f32 = dst.Elements.F32()
+	}
 	for i := range dst.Rows {
 		row := src[i*stride : i*stride+dst.Cols]
 		for j, x := range row {
@@ -30,12 +38,12 @@ func store(dst tensor.Matrix, src []float32, stride int, e micro.Epilogue) bool 
 			if e.ReLU && x <= 0 {
 				x = 0
 			}
-			if at := i*dst.Stride + j; dst.F16 != nil {
+			if at := i*dst.Stride + j; half {
 				h := fp16.FromFloat32(x)
-				dst.F16[at] = h
+				f16[at] = h
 				finite = finite && fp16.IsFinite(h)
 			} else {
-				dst.F32[at] = x
+				f32[at] = x
 				finite = finite && math.Float32bits(x)&exponentF32 != exponentF32
 			}
 		}
@@ -77,19 +85,19 @@ func rectifyF32(dst, src, mask []float32) {
 func addRows(sums []float32, m tensor.Matrix) {
 	for i := range m.Rows {
 		at := i * m.Stride
-		if m.F16 != nil {
-			for j, h := range m.F16[at : at+m.Cols] {
+		if m.DType() == tensor.F16 {
+			for j, h := range m.Elements.F16()[at : at+m.Cols] {
 				sums[j] += h.Float32()
 			}
 		} else {
-			for j, x := range m.F32[at : at+m.Cols] {
+			for j, x := range m.Elements.F32()[at : at+m.Cols] {
 				sums[j] += x
 			}
 		}
 	}
 }
 
-func sgd(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
+func sgd(w, v, grad []float32, half tensor.Elements, p micro.SGD) {
 	for i, g := range grad {
 		g = float32(g * p.Unscale)
 		if p.Decay != 0 {
@@ -102,12 +110,12 @@ func sgd(w, v, grad []float32, half []fp16.Float16, p micro.SGD) {
 		}
 		w[i] -= float32(p.Rate * d)
 	}
-	if half != nil {
-		fp16.Narrow(half, w)
+	if half.DType() != 0 {
+		half.Store(w)
 	}
 }
 
-func adam(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
+func adam(w, m, v, grad []float32, half tensor.Elements, p micro.Adam) {
 	for i, g := range grad {
 		g, x := float32(g*p.Unscale), w[i]
 		if p.Decoupled {
@@ -121,7 +129,7 @@ func adam(w, m, v, grad []float32, half []fp16.Float16, p micro.Adam) {
 		d := float32(math.Sqrt(float64(v[i])))/p.Correction + p.Epsilon
 		w[i] = x - float32(p.Rate*float32(m[i]/d))
 	}
-	if half != nil {
-		fp16.Narrow(half, w)
+	if half.DType() != 0 {
+		half.Store(w)
 	}
 }

@@ -37,7 +37,7 @@ func gemmF16(x micro.Call) {
 			}
 			c0 := x.C[i*x.LDC+j : i*x.LDC+j+nr]
 			c1 := x.C[(i+1)*x.LDC+j : (i+1)*x.LDC+j+nr]
-			a, panel := x.A.F32, x.B.From(j/nr*x.BPanel).F32
+			a, panel := x.A.F32(), x.B.From(j/nr*x.BPanel).F32()
 			var s00, s01, s02, s03, s10, s11, s12, s13 float32
 			if x.Accumulate {
 				s00, s01, s02, s03 = c0[0], c0[1], c0[2], c0[3]
@@ -74,6 +74,7 @@ func gemmF32(x micro.Call) {
 
 // edge is the loop in package micro's documentation for one tile, whole or not.
 func edge(x *micro.Call, i0, j0 int, fma func(x, y, z float32) float32) {
+	a, b := x.A.F32(), x.B.F32()
 	for i := i0; i < min(i0+mr, x.Rows); i++ {
 		for j := j0; j < min(j0+nr, x.Cols); j++ {
 			var acc float32
@@ -81,7 +82,7 @@ func edge(x *micro.Call, i0, j0 int, fma func(x, y, z float32) float32) {
 				acc = x.C[i*x.LDC+j]
 			}
 			for p := range x.K {
-				acc = fma(x.A.F32[i*x.ARow+p*x.ACol], x.B.F32[j/nr*x.BPanel+p*x.BRow+j%nr], acc)
+				acc = fma(a[i*x.ARow+p*x.ACol], b[j/nr*x.BPanel+p*x.BRow+j%nr], acc)
 			}
 			x.C[i*x.LDC+j] = acc
 		}
@@ -108,13 +109,13 @@ func thin(x micro.Call, b tensor.Matrix) {
 			clear(row)
 		}
 		for p := range x.K {
-			a := x.A.F32[i*x.ARow+p]
-			if b.F16 != nil {
-				for j, h := range b.F16[p*b.Stride : p*b.Stride+x.Cols] {
+			a := x.A.F32()[i*x.ARow+p]
+			if b.DType() == tensor.F16 {
+				for j, h := range b.Elements.F16()[p*b.Stride : p*b.Stride+x.Cols] {
 					row[j] += float32(a * h.Float32())
 				}
 			} else {
-				for j, y := range b.F32[p*b.Stride : p*b.Stride+x.Cols] {
+				for j, y := range b.Elements.F32()[p*b.Stride : p*b.Stride+x.Cols] {
 					row[j] = portable.FMA(a, y, row[j])
 				}
 			}
@@ -122,8 +123,8 @@ func thin(x micro.Call, b tensor.Matrix) {
 	}
 }
 
-func pack(to micro.Operand, stride int, m tensor.Matrix) {
-	dst := to.F32
+func pack(to tensor.Elements, stride int, m tensor.Matrix) {
+	dst := to.F32()
 	if !m.Trans {
 		for i := range m.Rows {
 			m.LoadRow(dst[i*stride:], i)
@@ -132,12 +133,12 @@ func pack(to micro.Operand, stride int, m tensor.Matrix) {
 	}
 	for j := range m.Cols { // columns are contiguous in memory
 		at := j * m.Stride
-		if m.F16 != nil {
-			for i, h := range m.F16[at : at+m.Rows] {
+		if m.DType() == tensor.F16 {
+			for i, h := range m.Elements.F16()[at : at+m.Rows] {
 				dst[i*stride+j] = h.Float32()
 			}
 		} else {
-			for i, x := range m.F32[at : at+m.Rows] {
+			for i, x := range m.Elements.F32()[at : at+m.Rows] {
 				dst[i*stride+j] = x
 			}
 		}

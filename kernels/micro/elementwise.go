@@ -51,7 +51,7 @@ type Elementwise struct {
 	//	for i := range m.Rows { for j := range m.Cols { sums[j] = sums[j] + m(i, j) } }
 	AddRows func(sums []float32, m tensor.Matrix)
 
-	// SGD takes a step of gradient descent with momentum. half may be nil.
+	// SGD takes a step of gradient descent with momentum. half is of fp16, or the zero Elements.
 	//
 	//	g := grad[i] * p.Unscale
 	//	if p.Decay != 0 { g = g + p.Decay*w[i] }
@@ -60,9 +60,9 @@ type Elementwise struct {
 	//	if p.Nesterov { d = g + p.Momentum*v[i] }
 	//	w[i] = w[i] - p.Rate*d
 	//	half[i] = w[i]
-	SGD func(w, v, grad []float32, half []fp16.Float16, p SGD)
+	SGD func(w, v, grad []float32, half tensor.Elements, p SGD)
 
-	// Adam takes a step of Adam or AdamW. half may be nil.
+	// Adam takes a step of Adam or AdamW. half is of fp16, or the zero Elements.
 	//
 	//	g, x := grad[i] * p.Unscale, w[i]
 	//	if p.Decoupled { x = x * p.Keep } else if p.Decay != 0 { g = g + p.Decay*x }
@@ -71,7 +71,7 @@ type Elementwise struct {
 	//	d := sqrt(v[i])/p.Correction + p.Epsilon
 	//	w[i] = x - p.Rate*(m[i]/d)
 	//	half[i] = w[i]
-	Adam func(w, m, v, grad []float32, half []fp16.Float16, p Adam)
+	Adam func(w, m, v, grad []float32, half tensor.Elements, p Adam)
 }
 
 // MostElements is the most elements of one call of an elementwise function, which takes

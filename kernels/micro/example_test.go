@@ -18,7 +18,7 @@ func Example() {
 					acc = x.C[j]
 				}
 				for p := range x.K {
-					acc += float32(x.A.F32[p*x.ACol] * x.B.F32[j*x.BPanel+p*x.BRow])
+					acc += float32(x.A.F32()[p*x.ACol] * x.B.F32()[j*x.BPanel+p*x.BRow])
 				}
 				x.C[j] = acc
 			}
@@ -26,7 +26,7 @@ func Example() {
 	}
 	c := []float32{100}
 	dot.Func(micro.Call{
-		K: 3, A: micro.Operand{F32: []float32{1, 2, 3}}, ARow: 3, ACol: 1, B: micro.Operand{F32: []float32{4, 5, 6}}, BRow: 1, BPanel: 3,
+		K: 3, A: tensor.Of([]float32{1, 2, 3}), ARow: 3, ACol: 1, B: tensor.Of([]float32{4, 5, 6}), BRow: 1, BPanel: 3,
 		C: c, LDC: 1, Rows: 1, Cols: 1, Accumulate: true,
 	})
 	fmt.Println(c)

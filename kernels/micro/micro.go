@@ -68,29 +68,15 @@
 // A kernel comes with the code that packs operands for it, see [Kernel.Pack].
 package micro
 
-import (
-	"github.com/halfgrad/halfgrad/fp16"
-	"github.com/halfgrad/halfgrad/tensor"
-)
+import "github.com/halfgrad/halfgrad/tensor"
 
-// Operand holds elements of A or B, in the field for the type of the kernel's Panels.
-// The other field is not used.
-type Operand struct {
-	F32 []float32
-	F16 []fp16.Float16
-}
-
-// From returns the elements from the nth on, or none if there are not so many.
-func (o Operand) From(n int) Operand {
-	return Operand{F32: o.F32[min(n, len(o.F32)):], F16: o.F16[min(n, len(o.F16)):]}
-}
-
-// Call has the arguments of a kernel, which the package documentation defines.
+// Call has the arguments of a kernel, which the package documentation defines. A and B are
+// of the type of the kernel's Panels.
 type Call struct {
 	K          int
-	A          Operand
+	A          tensor.Elements
 	ARow, ACol int // elements from a row of A to the next, and from a column to the next
-	B          Operand
+	B          tensor.Elements
 	BRow       int // elements from a row of a panel of B to the next
 	BPanel     int // elements from a panel of B to the next
 	C          []float32
@@ -170,7 +156,7 @@ type Kernel struct {
 	//
 	// Nothing else of dst is written. As Go cannot preempt it, the driver packs no
 	// more than some 100 kB at a time.
-	Pack func(dst Operand, stride int, m tensor.Matrix)
+	Pack func(dst tensor.Elements, stride int, m tensor.Matrix)
 }
 
 // PeakLoop is a loop of independent fused multiply-adds on registers. It measures the
