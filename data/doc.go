@@ -1,5 +1,5 @@
 // Package data turns files into batches that a network can train on. It reads the IDX
-// format, finds or fetches MNIST, standardises images, and deals any data set out in
+// format and CSV, finds or fetches MNIST, standardises values, and deals any data set out in
 // seeded, resumable batches of fp16 or fp32.
 //
 // It is not an input pipeline: data sets live in memory, and nothing is decoded in the

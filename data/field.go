@@ -70,8 +70,8 @@ func checkFields(inputs, targets []Field) error {
 	if len(inputs) == 0 {
 		return fmt.Errorf("data: the data set has no inputs: want at least 1")
 	}
-	for role, fields := range map[string][]Field{"input": inputs, "target": targets} {
-		names := map[string]bool{}
+	for i, fields := range [][]Field{inputs, targets} {
+		role, names := [...]string{"input", "target"}[i], map[string]bool{}
 		for _, f := range fields {
 			if err := f.check(role); err != nil {
 				return err

@@ -84,14 +84,20 @@ func (x *IDX) at(i int) int32 {
 // of the file system is not a FormatError.
 type FormatError struct {
 	File  string // the file's name, as the caller gave it
+	Place string // where in the file, such as "line 3"; empty for the file as a whole
 	Found string // what the file has
 	Want  string // what it should have
 	Err   error  // the cause, where there is one, such as gzip.ErrChecksum
 }
 
-// Error returns one line that names the file, what was found and what was expected.
+// Error returns one line that names the file, the place, what was found and what was
+// expected.
 func (e *FormatError) Error() string {
-	return fmt.Sprintf("data: %s: found %s, expected %s", e.File, e.Found, e.Want)
+	place := e.File
+	if e.Place != "" {
+		place += ": " + e.Place
+	}
+	return fmt.Sprintf("data: %s: found %s, expected %s", place, e.Found, e.Want)
 }
 
 // Unwrap returns e.Err.
