@@ -1,6 +1,7 @@
 // Package data turns files into batches that a network can train on. It reads the IDX
 // format and CSV, finds or fetches MNIST, standardises values, and deals any data set out in
-// seeded, resumable batches of fp16 or fp32.
+// seeded, resumable batches of fp16, bf16 or fp32. Package pictures,
+// below it, reads folders of pictures.
 //
 // It is not an input pipeline: data sets live in memory, and nothing is decoded in the
 // background. A batch is made on request, or one batch ahead.
