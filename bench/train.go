@@ -15,6 +15,7 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/models"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -113,7 +114,7 @@ func Train(ctx context.Context, e *kernels.Engine, cfg TrainConfig, profile bool
 			groups = append(groups, stepGroup{took, slices.Clone(p.Phases())})
 		}
 	}
-	outputs, gradients := t.Model.Activations()
+	memory := t.trainer.Memory()
 	best, median, top := slices.Min(times), Median(times), slices.Max(peaks)
 	r := TrainResult{
 		Model: cfg.Model(), Batch: cfg.Batch, Optimizer: cfg.Optimizer, Precision: cfg.Precision.String(),
@@ -121,7 +122,7 @@ func Train(ctx context.Context, e *kernels.Engine, cfg TrainConfig, profile bool
 		ImagesPerSec: float64(cfg.Batch) / median * 1e9, AllocsPerStep: Median(allocations),
 		GFLOPS: cfg.FLOPs() / best, FMAPeakGFLOPS: top, PeakRatio: cfg.FLOPs() / best / top,
 		PeakRatioMedian: cfg.FLOPs() / median / Median(peaks),
-		ActivationBytes: outputs, GradientBytes: gradients, PeakResidentBytes: peakResident(),
+		ActivationBytes: memory.Activations, GradientBytes: memory.Gradients, PeakResidentBytes: peakResident(),
 		Phases: phases(groups, group),
 	}
 	return r, nil
@@ -201,7 +202,7 @@ func (cfg TrainConfig) FLOPs() float64 {
 // Trainee is a training run as [Train] measures it.
 type Trainee struct {
 	Images data.Bytes // in whole batches
-	Model  *nn.Sequential
+	Model  *nn.Graph
 
 	trainer *trainer.Trainer
 	loader  *data.Loader
@@ -226,7 +227,10 @@ func NewTrainee(e *kernels.Engine, cfg TrainConfig, profile *nn.Profile) (*Train
 	if err != nil {
 		return nil, err
 	}
-	model := nn.NewMLP(nn.NewRand(1), cfg.Widths...)
+	model, err := models.MLP{Inputs: features, Widths: cfg.Widths[1:]}.Spec().Graph(1)
+	if err != nil {
+		return nil, err
+	}
 	scaling := lossscale.Default()
 	if cfg.Scale != 0 {
 		scaling.Initial = cfg.Scale
@@ -254,7 +258,7 @@ func NewTrainee(e *kernels.Engine, cfg TrainConfig, profile *nn.Profile) (*Train
 		return nil, err
 	}
 	t, err := trainer.New(trainer.Config{
-		Engine: e, Model: model, Optimizer: optimizer, Scaler: scaler, Schedule: trainer.Constant(1e-4), Precision: cfg.Precision, Profile: profile,
+		Engine: e, Graph: model, Loss: nn.CrossEntropy{}, Optimizer: optimizer, Scaler: scaler, Schedule: trainer.Constant(1e-4), Precision: cfg.Precision, Profile: profile,
 	})
 	if err != nil {
 		return nil, err

@@ -5,18 +5,16 @@
 // checkpoint reads and writes safetensors, and [ONNX] returns the bytes of a file. It
 // converts no training state (optimizers, loss scales), and reads no ONNX models.
 //
-// # Layers
+// # Graphs
 //
-// Networks consist of Linear and ReLU layers. Dropout does nothing in inference and is
-// left out. A [nn.Sequential] inside another is flattened. Other layers are a
-// [*LayerError]. To support another layer, add it to flatten, and to the switches of
-// [StateDict] and [ONNX].
+// [ONNX] exports graphs of operations that implement [nn.ONNX], your own included.
+// [StateDict] exports the parameters of any graph. A state dict does not tell how its
+// tensors are connected: [FromStateDict] reads chains of linear layers, and [Load] the
+// parameters of a graph that is there.
 package interchange
 
 import (
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/halfgrad/halfgrad/fp16"
@@ -34,22 +32,20 @@ func (e *TensorError) Error() string {
 	return fmt.Sprintf("interchange: tensor %s %s", e.Name, e.Problem)
 }
 
-// LayerError reports a layer of a type that cannot be converted.
-type LayerError struct {
-	Name  string // its index, such as "2", or "0.2" in a nested network
-	Layer nn.Layer
+// OpError reports an operation that cannot be exported.
+type OpError struct {
+	Node *nn.Node
+	Err  error // what it says itself; nil if it does not implement [nn.ONNX]
 }
 
-func (e *LayerError) Error() string {
-	return fmt.Sprintf("interchange: layer %s is a %T: want Linear, ReLU or Dropout", e.Name, e.Layer)
+func (e *OpError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("interchange: %v: %v", e.Node, e.Err)
+	}
+	return fmt.Sprintf("interchange: %v is a %T, which does not say how to export it: want an operation with an ONNX method", e.Node, e.Node.Op)
 }
 
-// module is a layer with the name that PyTorch gives it. The name is empty for a Linear
-// that is the whole network.
-type module struct {
-	name  string
-	layer nn.Layer
-}
+func (e *OpError) Unwrap() error { return e.Err }
 
 // What PyTorch calls a Linear's parameters.
 const (
@@ -57,63 +53,19 @@ const (
 	bias   = "bias"
 )
 
-// parameter returns the name of a parameter in a state dict.
-func (m module) parameter(name string) string {
-	if m.name == "" {
+// parameter returns the name of a layer's parameter in a state dict. The layer's name is
+// empty for a Linear that is the whole network.
+func parameter(layer, name string) string {
+	if layer == "" {
 		return name
 	}
-	return m.name + "." + name
+	return layer + "." + name
 }
 
 // split is the inverse of parameter.
-func split(tensor string) (m module, parameter string) {
+func split(tensor string) (layer, parameter string) {
 	i := strings.LastIndexByte(tensor, '.')
-	return module{name: tensor[:max(i, 0)]}, tensor[i+1:]
-}
-
-// modules returns the layers of model that compute something in inference. It makes sure
-// that there is a Linear, and that each Linear has as many inputs as the one before has
-// outputs.
-func modules(model *nn.Sequential) ([]module, error) {
-	list, err := flatten(nil, model, "")
-	if err != nil {
-		return nil, err
-	}
-	width := 0 // of the last Linear's output
-	for _, m := range list {
-		l, ok := m.layer.(*nn.Linear)
-		if !ok {
-			continue
-		}
-		in, out := l.Weight.Shape[0], l.Weight.Shape[1]
-		if width != 0 && in != width {
-			return nil, &TensorError{m.parameter(weight), fmt.Sprintf("is of a layer with %d inputs: want %d, the outputs of the layer before", in, width)}
-		}
-		width = out
-	}
-	if width == 0 {
-		return nil, errors.New("interchange: the network has no Linear layer: want at least one")
-	}
-	return list, nil
-}
-
-func flatten(list []module, s *nn.Sequential, prefix string) ([]module, error) {
-	for i, layer := range s.Layers() {
-		name := prefix + strconv.Itoa(i)
-		switch layer := layer.(type) {
-		case *nn.Linear, *nn.ReLU:
-			list = append(list, module{name, layer})
-		case *nn.Dropout:
-		case *nn.Sequential:
-			var err error
-			if list, err = flatten(list, layer, name+"."); err != nil {
-				return nil, err
-			}
-		default:
-			return nil, &LayerError{name, layer}
-		}
-	}
-	return list, nil
+	return tensor[:max(i, 0)], tensor[i+1:]
 }
 
 // rounded returns values in fp16. The error, a [*TensorError], names the first value that

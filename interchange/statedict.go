@@ -12,48 +12,110 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// StateDict returns the weights of model as the state dict of PyTorch's
-// torch.nn.Sequential: "0.weight" of [out, in], the transpose of [nn.Linear]'s, "0.bias"
-// of [out], "2.weight" and so on, by the index of the layer. dtype is fp32, for the
-// master weights, or fp16, for the rounded ones. The metadata has "format": "pt", which
+// StateDict returns the parameters and buffers of a graph as a PyTorch state dict, under
+// their names: of a chain those of torch.nn.Sequential, "0.weight" and so on. Matrices are
+// the transposes of halfgrad's: a Linear's weight is [out, in] there. dtype is fp32, for
+// the master weights, or fp16, for the rounded ones. The metadata has "format": "pt", which
 // Hugging Face's loaders ask for. The caller may add to it.
 //
 // In Python, model.load_state_dict(safetensors.torch.load_file(path)) loads the file.
 //
-// The error is a [*LayerError] for a layer of another type, a [*TensorError] for weights
-// that are not finite in dtype, or says what else is wrong.
-func StateDict(model *nn.Sequential, dtype tensor.DType) (*checkpoint.File, error) {
+// The error is a [*TensorError] for values that are not finite in dtype, or says what else
+// is wrong.
+func StateDict(graph *nn.Graph, dtype tensor.DType) (*checkpoint.File, error) {
 	if dtype != tensor.F16 && dtype != tensor.F32 {
 		return nil, fmt.Errorf("interchange: a state dict of %v: want fp16 or fp32", dtype)
 	}
-	list, err := modules(model)
-	if err != nil {
-		return nil, err
+	if graph.Blank() {
+		return nil, errors.New("interchange: the graph has no values")
 	}
 	f := &checkpoint.File{Metadata: map[string]string{"format": "pt"}}
-	for _, m := range list {
-		l, ok := m.layer.(*nn.Linear)
-		if !ok {
-			continue
+	add := func(name string, shape []int, values []float32) (err error) {
+		t := checkpoint.Tensor{Name: name, Shape: slices.Clone(shape), Values: slices.Clone(values)}
+		if len(shape) == 2 {
+			t.Shape = []int{shape[1], shape[0]}
+			t.Values = transposed(values, shape[0], shape[1])
 		}
-		in, out := l.Weight.Shape[0], l.Weight.Shape[1]
-		for _, t := range []checkpoint.Tensor{
-			{Name: m.parameter(weight), Shape: []int{out, in}, Values: transposed(l.Weight.Master, in, out)},
-			{Name: m.parameter(bias), Shape: []int{out}, Values: slices.Clone(l.Bias.Master)},
-		} {
-			if dtype == tensor.F16 {
-				t.Half, err = rounded(t.Name, t.Values)
-				t.Values = nil
-			} else {
-				err = checkFinite(t.Name, t.Values)
-			}
-			if err != nil {
-				return nil, err
-			}
-			f.Tensors = append(f.Tensors, t)
+		if dtype == tensor.F16 {
+			t.Half, err = rounded(name, t.Values)
+			t.Values = nil
+		} else {
+			err = checkFinite(name, t.Values)
+		}
+		f.Tensors = append(f.Tensors, t)
+		return err
+	}
+	for _, p := range graph.Params() {
+		if err := add(p.Name, p.Shape, p.Master); err != nil {
+			return nil, err
 		}
 	}
+	for _, b := range graph.Buffers() {
+		if err := add(b.Name, b.Shape, b.Values); err != nil {
+			return nil, err
+		}
+	}
+	if len(f.Tensors) == 0 {
+		return nil, errors.New("interchange: the graph has no parameters: want at least one")
+	}
 	return f, nil
+}
+
+// Load sets the parameters and buffers of a graph, which may be blank, to the tensors of the
+// same names in a PyTorch state dict, with matrices transposed as in [StateDict]. fp16
+// becomes fp32. The error is a [*TensorError] that names a tensor that is missing, has
+// another shape, or is not finite. After an error the graph is as it was before.
+func Load(graph *nn.Graph, f *checkpoint.File) error {
+	if err := graph.Err(); err != nil {
+		return err
+	}
+	read := func(name string, shape []int) ([]float32, error) {
+		t, ok := f.Tensor(name)
+		if !ok {
+			return nil, &TensorError{name, "is not there"}
+		}
+		want := slices.Clone(shape)
+		if len(shape) == 2 {
+			want[0], want[1] = shape[1], shape[0]
+		}
+		if !slices.Equal(t.Shape, want) {
+			return nil, &TensorError{name, fmt.Sprintf("has the shape %v: want %v", t.Shape, want)}
+		}
+		if err := check(t); err != nil {
+			return nil, err
+		}
+		values := slices.Clone(t.Float32s())
+		if len(shape) == 2 {
+			values = transposed(values, want[0], want[1])
+		}
+		return values, nil
+	}
+	params, buffers := map[*nn.Param][]float32{}, map[*nn.Buffer][]float32{}
+	var err error
+	for _, p := range graph.Params() {
+		if params[p], err = read(p.Name, p.Shape); err != nil {
+			return err
+		}
+	}
+	for _, b := range graph.Buffers() {
+		if buffers[b], err = read(b.Name, b.Shape); err != nil {
+			return err
+		}
+	}
+	for p, values := range params {
+		if p.Master == nil {
+			p.Master = values
+		}
+		copy(p.Master, values) // in place: others share the memory
+		p.Sync()
+	}
+	for b, values := range buffers {
+		if b.Values == nil {
+			b.Values = values
+		}
+		copy(b.Values, values)
+	}
+	return nil
 }
 
 // transposed returns the transpose of values, a matrix of [rows, cols].
@@ -79,47 +141,50 @@ func transposed(values []float32, rows, cols int) []float32 {
 //
 // The error is a [*TensorError] that names a tensor that is missing, is not part of a
 // Linear layer, does not fit the layer before it, or is not finite.
-func FromStateDict(f *checkpoint.File, order ...string) (*nn.Sequential, error) {
+func FromStateDict(f *checkpoint.File, order ...string) (*nn.Graph, error) {
 	if len(order) == 0 {
 		var err error
 		if order, err = names(f); err != nil {
 			return nil, err
 		}
 	}
-	var layers []nn.Layer
-	var before checkpoint.Tensor // the weight of the layer before
-	for _, name := range order {
+	var widths []int
+	var weights, biases []checkpoint.Tensor
+	for i, name := range order {
 		w, b, err := linear(f, name)
 		if err != nil {
 			return nil, err
 		}
 		out, in := w.Shape[0], w.Shape[1]
-		if len(layers) > 0 {
-			if in != before.Shape[0] {
-				return nil, &TensorError{w.Name, fmt.Sprintf("has the shape %v: want [%d %d], because %s before it has %v (weights are [out, in]; the layers are taken in the order %s)",
-					w.Shape, out, before.Shape[0], before.Name, before.Shape, strings.Join(order, ", "))}
-			}
-			layers = append(layers, nn.NewReLU())
+		if i == 0 {
+			widths = append(widths, in)
+		} else if before := weights[i-1]; in != before.Shape[0] {
+			return nil, &TensorError{w.Name, fmt.Sprintf("has the shape %v: want [%d %d], because %s before it has %v (weights are [out, in]; the layers are taken in the order %s)",
+				w.Shape, out, before.Shape[0], before.Name, before.Shape, strings.Join(order, ", "))}
 		}
-		l := nn.NewLinear(nil, in, out)
-		copy(l.Weight.Master, transposed(w.Float32s(), out, in))
-		copy(l.Bias.Master, b.Float32s())
-		layers, before = append(layers, l), w
+		widths, weights, biases = append(widths, out), append(weights, w), append(biases, b)
 	}
-	return nn.NewSequential(layers...), nil
+	g := nn.NewBlankGraph()
+	g.Output("logits", nn.MLP(g.Input("image", widths[0]), widths[1:]...))
+	for i := range order {
+		w, b := g.Params()[2*i], g.Params()[2*i+1]
+		w.Master, b.Master = transposed(weights[i].Float32s(), widths[i+1], widths[i]), make([]float32, widths[i+1])
+		copy(b.Master, biases[i].Float32s())
+	}
+	return g, g.Err()
 }
 
 // names returns the names of the layers in f, sorted. A file without layers, or with a
 // tensor that belongs to none, is an error.
 func names(f *checkpoint.File) (order []string, err error) {
 	for _, t := range f.Tensors {
-		m, parameter := split(t.Name)
-		switch parameter {
+		layer, name := split(t.Name)
+		switch name {
 		case weight:
-			order = append(order, m.name)
+			order = append(order, layer)
 		case bias:
-			if _, ok := f.Tensor(m.parameter(weight)); !ok {
-				return nil, &TensorError{t.Name, "has no weight beside it: want a tensor " + m.parameter(weight)}
+			if _, ok := f.Tensor(parameter(layer, weight)); !ok {
+				return nil, &TensorError{t.Name, "has no weight beside it: want a tensor " + parameter(layer, weight)}
 			}
 		default:
 			return nil, &TensorError{t.Name, "is no part of a Linear layer: want names that end in weight or bias, or the names of the layers that are meant"}
@@ -135,18 +200,17 @@ func names(f *checkpoint.File) (order []string, err error) {
 // linear returns the parameters of the named layer: w of [out, in], and b of [out] or
 // without elements.
 func linear(f *checkpoint.File, name string) (w, b checkpoint.Tensor, err error) {
-	m := module{name: name}
-	w, ok := f.Tensor(m.parameter(weight))
+	w, ok := f.Tensor(parameter(name, weight))
 	switch {
 	case !ok:
-		return w, b, &TensorError{m.parameter(weight), "is not there"}
+		return w, b, &TensorError{parameter(name, weight), "is not there"}
 	case len(w.Shape) != 2:
 		return w, b, &TensorError{w.Name, fmt.Sprintf("has the shape %v: want the two dimensions [out, in] of a Linear layer", w.Shape)}
 	}
 	if err := check(w); err != nil {
 		return w, b, err
 	}
-	b, ok = f.Tensor(m.parameter(bias))
+	b, ok = f.Tensor(parameter(name, bias))
 	if !ok {
 		return w, b, nil
 	}

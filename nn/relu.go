@@ -1,42 +1,41 @@
 package nn
 
-import (
-	"github.com/halfgrad/halfgrad/tensor"
-)
-
-// ReLU is the rectifier: y = x where x > 0, and +0 where x ≤ 0. A NaN stays a
-// NaN, so that an overflow in an earlier layer shows.
+// ReLU adds the rectifier: y = x where x > 0, and +0 where x ≤ 0. A NaN stays a NaN, so
+// that an overflow in an earlier operation shows.
 //
-// It is a comparison and a mask, not a maximum, because the maximum
-// instructions of x86 and Arm disagree about NaNs and the sign of zero.
-type ReLU struct {
-	output *tensor.Tensor // of the last Forward: y, or the output of the layer before if that rectified it
-	y, dx  tensor.Tensor
+// It is a comparison and a mask, not a maximum, because the maximum instructions of x86
+// and Arm disagree about NaNs and the sign of zero.
+func ReLU(x *Value, opts ...Option) *Value {
+	return Apply("ReLU", relu{}, []*Value{x}, opts...)
 }
 
-// NewReLU returns a rectifier. It takes any shape.
-func NewReLU() *ReLU { return new(ReLU) }
+type relu struct{}
 
 // String returns "ReLU".
-func (*ReLU) String() string { return "ReLU" }
+func (relu) String() string { return "ReLU" }
 
-// Params returns nil: there is nothing to learn.
-func (*ReLU) Params() []*Param { return nil }
-
-// Forward rectifies x.
-func (r *ReLU) Forward(ctx *Context, x *tensor.Tensor) *tensor.Tensor {
-	r.y.Resize(x.DType(), x.Shape()...)
-	ctx.Engine.Rectify(&r.y, x, x)
-	r.output = &r.y
-	return r.output
+func (relu) Infer(in []Shape) (Form, error) {
+	if err := one(in); err != nil {
+		return Form{}, err
+	}
+	return Form{Out: in[0], Backward: ReadsOut, InPlace: true}, nil
 }
 
-// Backward returns dy where the last output was positive, and +0 elsewhere.
-func (r *ReLU) Backward(ctx *Context, dy *tensor.Tensor, wantDX bool) *tensor.Tensor {
-	if !wantDX {
-		return nil
+func (relu) Forward(c *Call) {
+	c.Engine.Rectify(c.Out, c.In[0], c.In[0])
+	if c.InFinite[0] == AllFinite {
+		c.OutFinite = AllFinite
 	}
-	r.dx.Resize(dy.DType(), dy.Shape()...)
-	ctx.Engine.Rectify(&r.dx, dy, r.output)
-	return &r.dx
+}
+
+func (relu) Backward(c *Call) {
+	c.Engine.Rectify(c.DIn[0], c.DOut, c.Out)
+	if c.DOutFinite == AllFinite {
+		c.DInFinite[0] = AllFinite
+	}
+}
+
+// ONNX writes a Relu.
+func (relu) ONNX(w ONNXWriter, in, _ []ONNXValue) (string, error) {
+	return w.Node("Relu", []string{in[0].Name}, nil), nil
 }

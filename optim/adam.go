@@ -75,15 +75,7 @@ func (a *Adam) Params() []*nn.Param { return a.params }
 // State implements [Optimizer]. Each parameter has two slots, its moments.
 func (a *Adam) State() *State { return &a.state }
 
-// Step implements [Optimizer].
-func (a *Adam) Step(e *kernels.Engine, learningRate float64, unscale float32) {
-	a.Begin(learningRate, unscale)
-	for i, p := range a.params {
-		e.Adam(p.Master, a.moment[i], a.second[i], p.Grad, half(p, 0, len(p.Master)), a.steps[a.group[i]])
-	}
-}
-
-// Begin implements [Piecewise].
+// Begin implements [Optimizer].
 func (a *Adam) Begin(learningRate float64, unscale float32) {
 	a.state.Steps++
 	c := a.cfg
@@ -103,8 +95,14 @@ func (a *Adam) Begin(learningRate float64, unscale float32) {
 	}
 }
 
-// Update implements [Piecewise].
-func (a *Adam) Update(e *kernels.Engine, param, from int, grad []float32) {
+// Update implements [Optimizer].
+func (a *Adam) Update(e *kernels.Engine, param int, grad []float32) {
+	w := a.params[param]
+	e.Adam(w.Master, a.moment[param], a.second[param], grad, half(w, 0, len(grad)), a.steps[a.group[param]])
+}
+
+// UpdatePart implements [Piecewise].
+func (a *Adam) UpdatePart(e *kernels.Engine, param, from int, grad []float32) {
 	p, to := a.params[param], from+len(grad)
 	e.Elementwise().Adam(p.Master[from:to], a.moment[param][from:to], a.second[param][from:to], grad, half(p, from, to), a.steps[a.group[param]])
 }

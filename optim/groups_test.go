@@ -40,13 +40,11 @@ func TestGroupsAgainstPyTorch(t *testing.T) {
 				for _, grads := range f.Grads {
 					if pieces {
 						opt.Begin(c.rate, 1)
-						opt.Update(engine, 1, 0, grads[4:])
-						opt.Update(engine, 0, 2, grads[2:4])
-						opt.Update(engine, 0, 0, grads[:2])
+						opt.UpdatePart(engine, 1, 0, grads[4:])
+						opt.UpdatePart(engine, 0, 2, grads[2:4])
+						opt.UpdatePart(engine, 0, 0, grads[:2])
 					} else {
-						copy(w.Grad, grads[:4])
-						copy(b.Grad, grads[4:])
-						opt.Step(engine, c.rate, 1)
+						optim.Step(opt, engine, [][]float32{grads[:4], grads[4:]}, c.rate, 1)
 					}
 				}
 				for i, got := range append(w.Master, b.Master...) {

@@ -18,17 +18,21 @@ import (
 	"math"
 	"slices"
 
+	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/nn"
-	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// Optimizer updates the parameters that it was made for.
+// Optimizer updates the parameters that it was made for. A step is Begin, and then an
+// Update of each parameter.
 type Optimizer interface {
-	// Step takes one step with the given learning rate, on e. The gradients are
-	// Grad·unscale, where unscale is the reciprocal of the loss scale, or 1. Step
-	// sets Master, and Half of the parameters that have it.
-	Step(e *kernels.Engine, learningRate float64, unscale float32)
+	// Begin begins a step with the given learning rate. The gradients that follow are to be
+	// multiplied by unscale, the reciprocal of the loss scale, or 1.
+	Begin(learningRate float64, unscale float32)
+
+	// Update updates a parameter, given by its index in Params, by all of its gradient, on
+	// e. It sets Master and, where there is one, the working copy.
+	Update(e *kernels.Engine, param int, grad []float32)
 
 	// Params returns the parameters that it was made for, in their order. The
 	// caller must not change the slice.
@@ -39,18 +43,22 @@ type Optimizer interface {
 	State() *State
 }
 
-// Piecewise is an [Optimizer] that can take the gradients of a step while they are
-// computed, instead of reading Grad.
+// Piecewise is an [Optimizer] that can also take a gradient in pieces, while it is computed.
 type Piecewise interface {
 	Optimizer
 
-	// Begin begins a step with the arguments of Step.
-	Begin(learningRate float64, unscale float32)
+	// UpdatePart updates elements from, from+1, … of a parameter. grad has at most
+	// [kernels.MostElements] elements. A step updates each element once. Several threads
+	// may call UpdatePart at once.
+	UpdatePart(e *kernels.Engine, param, from int, grad []float32)
+}
 
-	// Update updates elements from, from+1, … of a parameter by grad·unscale. param
-	// is its index in Params, and grad has at most [kernels.MostElements] elements.
-	// A step updates each element once. Several threads may call Update at once.
-	Update(e *kernels.Engine, param, from int, grad []float32)
+// Step takes a step by gradients that are all at hand, in the order of o.Params().
+func Step(o Optimizer, e *kernels.Engine, grads [][]float32, learningRate float64, unscale float32) {
+	o.Begin(learningRate, unscale)
+	for i, grad := range grads {
+		o.Update(e, i, grad)
+	}
 }
 
 // Group gives some parameters options of their own. A parameter belongs to the first
@@ -107,7 +115,7 @@ func (s *State) slot(kind string, p *nn.Param) []float32 {
 	return values
 }
 
-// checkParams returns an error if a parameter comes twice or its slices differ in length.
+// checkParams returns an error if a parameter comes twice or has no values.
 func checkParams(params []*nn.Param) error {
 	seen := map[*nn.Param]bool{}
 	for _, p := range params {
@@ -115,20 +123,19 @@ func checkParams(params []*nn.Param) error {
 			return fmt.Errorf("optim: parameter %s comes twice: want each once", p.Name)
 		}
 		seen[p] = true
-		if len(p.Grad) != len(p.Master) || p.Half != nil && len(p.Half) != len(p.Master) {
-			return fmt.Errorf("optim: parameter %s: %d values, %d gradients, %d fp16 values: want as many of each, or no fp16 values",
-				p.Name, len(p.Master), len(p.Grad), len(p.Half))
+		if p.Master == nil {
+			return fmt.Errorf("optim: parameter %s has no values: its graph is blank", p.Name)
 		}
 	}
 	return nil
 }
 
-// half returns elements from, …, to−1 of the fp16 copy of p, or none if p has none.
-func half(p *nn.Param, from, to int) tensor.Elements {
-	if p.Half == nil {
-		return tensor.Elements{}
+// half returns elements from, …, to−1 of the working copy of p, or nil if p has none.
+func half(p *nn.Param, from, to int) []fp16.Float16 {
+	if p.Working.Len() == 0 {
+		return nil
 	}
-	return tensor.Of(p.Half[from:to])
+	return p.Working.F16()[from:to]
 }
 
 // checkRange returns an error unless low ≤ v < high. NaN is in no range.

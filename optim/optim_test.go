@@ -12,6 +12,7 @@ import (
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // fixture is what testdata/pytorch.py wrote.
@@ -46,10 +47,16 @@ var engine = func() *kernels.Engine {
 }()
 
 func newParam(start []float32) *nn.Param {
-	p := nn.NewParam("w", len(start))
+	p := nn.NewGraph(1).Param("w", []int{len(start)}, nn.Zeros)
 	copy(p.Master, start)
-	p.Sync()
+	half(p)
 	return p
+}
+
+// half gives a parameter a working copy in fp16.
+func half(p *nn.Param) {
+	p.Working = tensor.Make(tensor.F16, p.Len())
+	p.Sync()
 }
 
 func must[O optim.Optimizer](o O, err error) optim.Optimizer {
@@ -93,15 +100,14 @@ func TestAgainstPyTorch(t *testing.T) {
 			p := newParam(f.Start)
 			opt := c.make([]*nn.Param{p})
 			for step, grads := range f.Grads {
-				copy(p.Grad, grads)
-				opt.Step(engine, c.rate, 1)
+				optim.Step(opt, engine, [][]float32{grads}, c.rate, 1)
 				for i, got := range p.Master {
 					want := f.Cases[name][step][i]
 					if diff := math.Abs(float64(got - want)); !(diff <= 4e-7*math.Max(1, math.Abs(float64(want)))) {
 						t.Fatalf("step %d: w[%d] = %g, PyTorch %s has %g", step+1, i, got, f.Torch, want)
 					}
-					if p.Half[i] != fp16.FromFloat32(got) {
-						t.Fatalf("step %d: the fp16 copy of w[%d] is %g, the weight %g", step+1, i, p.Half[i].Float32(), got)
+					if p.Working.F16()[i] != fp16.FromFloat32(got) {
+						t.Fatalf("step %d: the fp16 copy of w[%d] is %g, the weight %g", step+1, i, p.Working.F16()[i].Float32(), got)
 					}
 				}
 			}
@@ -133,11 +139,9 @@ func TestStateRestores(t *testing.T) {
 						copy(second.State().Slots[i].Values, s.Values)
 					}
 				}
-				copy(whole.Grad, grads)
-				opt.Step(engine, c.rate, 1)
+				optim.Step(opt, engine, [][]float32{grads}, c.rate, 1)
 				if second != nil {
-					copy(resumed.Grad, grads)
-					second.Step(engine, c.rate, 1)
+					optim.Step(second, engine, [][]float32{grads}, c.rate, 1)
 				}
 			}
 			if !slices.Equal(whole.Master, resumed.Master) {
@@ -152,21 +156,24 @@ func TestStateRestores(t *testing.T) {
 func TestHalfMadeLater(t *testing.T) {
 	for name, c := range cases {
 		for _, pieces := range []bool{false, true} {
-			p := nn.NewParam("w", 3)
+			p := nn.NewGraph(1).Param("w", []int{3}, nn.Zeros)
 			opt := c.make([]*nn.Param{p}).(optim.Piecewise)
 			for step := range 3 {
 				if step == 1 {
-					p.Sync()
+					half(p)
 				}
-				copy(p.Grad, []float32{1, -2, 3})
+				grad := []float32{1, -2, 3}
 				if pieces {
 					opt.Begin(c.rate, 1)
-					opt.Update(engine, 0, 1, p.Grad[1:])
-					opt.Update(engine, 0, 0, p.Grad[:1])
+					opt.UpdatePart(engine, 0, 1, grad[1:])
+					opt.UpdatePart(engine, 0, 0, grad[:1])
 				} else {
-					opt.Step(engine, c.rate, 1)
+					optim.Step(opt, engine, [][]float32{grad}, c.rate, 1)
 				}
-				for i, h := range p.Half {
+				if p.Working.Len() == 0 {
+					continue
+				}
+				for i, h := range p.Working.F16() {
 					if h != fp16.FromFloat32(p.Master[i]) {
 						t.Errorf("%s, in pieces %v, step %d: the fp16 copy of w[%d] is %g, the weight %g", name, pieces, step, i, h.Float32(), p.Master[i])
 					}
@@ -185,12 +192,12 @@ func TestUnscale(t *testing.T) {
 			during, before := newParam(f.Start), newParam(f.Start)
 			opt, second := c.make([]*nn.Param{during}), c.make([]*nn.Param{before})
 			for _, grads := range f.Grads {
+				divided := make([]float32, len(grads))
 				for i, g := range grads {
-					during.Grad[i] = g
-					before.Grad[i] = g * (1 / float32(scale))
+					divided[i] = g * (1 / float32(scale))
 				}
-				opt.Step(engine, c.rate, 1/float32(scale))
-				second.Step(engine, c.rate, 1)
+				optim.Step(opt, engine, [][]float32{grads}, c.rate, 1/float32(scale))
+				optim.Step(second, engine, [][]float32{divided}, c.rate, 1)
 			}
 			if !slices.Equal(during.Master, before.Master) || slices.Equal(during.Master, f.Start) {
 				t.Errorf("divided during the step: %v, before: %v", during.Master, before.Master)
@@ -203,10 +210,9 @@ func TestUnscale(t *testing.T) {
 // (github.com/warner-benjamin/optimi, pull request 15).
 func TestPitfallSecondMomentInHalf(t *testing.T) {
 	p := newParam([]float32{1, 1})
-	copy(p.Grad, []float32{60000, 1e-6})
 	opt := must(optim.NewAdam([]*nn.Param{p}, optim.DefaultAdam()))
 	for range 10 {
-		opt.Step(engine, 0.1, 1)
+		optim.Step(opt, engine, [][]float32{{60000, 1e-6}}, 0.1, 1)
 	}
 	// A constant gradient moves the weight by the learning rate a step, whatever its size
 	// (for 1e-6, ε = 1e-8 takes one percent of that).
@@ -242,11 +248,11 @@ func TestBadHyperparameters(t *testing.T) {
 			t.Errorf("case %d: error %v does not say %q", i, c.err, c.want)
 		}
 	}
-	if _, err := optim.NewSGD([]*nn.Param{{Name: "w", Master: make([]float32, 3), Grad: make([]float32, 2)}}, optim.SGDConfig{}); err == nil {
-		t.Error("slices of different lengths: no error")
+	if _, err := optim.NewSGD([]*nn.Param{nn.NewBlankGraph().Param("w", []int{3}, nn.Zeros)}, optim.SGDConfig{}); err == nil {
+		t.Error("a parameter without values: no error")
 	}
-	w := nn.NewParam("w", 2)
-	twice := []*nn.Param{w, nn.NewParam("b", 2), w}
+	w := newParam(make([]float32, 2))
+	twice := []*nn.Param{w, newParam(make([]float32, 2)), w}
 	_, sgdErr := optim.NewSGD(twice, optim.SGDConfig{})
 	_, adamErr := optim.NewAdam(twice, optim.DefaultAdam())
 	for _, err := range []error{sgdErr, adamErr} {
@@ -259,7 +265,8 @@ func TestBadHyperparameters(t *testing.T) {
 func TestStepDoesNotAllocate(t *testing.T) {
 	for name, c := range cases {
 		opt := c.make([]*nn.Param{newParam(make([]float32, 100))})
-		if n := testing.AllocsPerRun(10, func() { opt.Step(engine, 0.1, 1) }); n != 0 {
+		grads := [][]float32{make([]float32, 100)}
+		if n := testing.AllocsPerRun(10, func() { optim.Step(opt, engine, grads, 0.1, 1) }); n != 0 {
 			t.Errorf("%s: %v allocations a step", name, n)
 		}
 	}

@@ -59,15 +59,7 @@ func (s *SGD) Params() []*nn.Param { return s.params }
 // State implements [Optimizer]. Each parameter has one slot, its momentum.
 func (s *SGD) State() *State { return &s.state }
 
-// Step implements [Optimizer].
-func (s *SGD) Step(e *kernels.Engine, learningRate float64, unscale float32) {
-	s.Begin(learningRate, unscale)
-	for i, p := range s.params {
-		e.SGD(p.Master, s.velocity[i], p.Grad, half(p, 0, len(p.Master)), s.steps[s.group[i]])
-	}
-}
-
-// Begin implements [Piecewise].
+// Begin implements [Optimizer].
 func (s *SGD) Begin(learningRate float64, unscale float32) {
 	s.state.Steps++
 	for i, g := range s.groups {
@@ -78,8 +70,14 @@ func (s *SGD) Begin(learningRate float64, unscale float32) {
 	}
 }
 
-// Update implements [Piecewise].
-func (s *SGD) Update(e *kernels.Engine, param, from int, grad []float32) {
+// Update implements [Optimizer].
+func (s *SGD) Update(e *kernels.Engine, param int, grad []float32) {
+	w := s.params[param]
+	e.SGD(w.Master, s.velocity[param], grad, half(w, 0, len(grad)), s.steps[s.group[param]])
+}
+
+// UpdatePart implements [Piecewise].
+func (s *SGD) UpdatePart(e *kernels.Engine, param, from int, grad []float32) {
 	p, to := s.params[param], from+len(grad)
 	e.Elementwise().SGD(p.Master[from:to], s.velocity[param][from:to], grad, half(p, from, to), s.steps[s.group[param]])
 }

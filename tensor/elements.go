@@ -205,3 +205,27 @@ func (e Elements) FirstNonFinite() int {
 	}
 	return -1 // integers, or nothing
 }
+
+// Copy copies the elements of src to dst. It panics unless both have one type and length.
+func Copy(dst, src Elements) {
+	if dst.dtype != src.dtype || dst.len != src.len {
+		panic(fmt.Sprintf("tensor: Copy of %d elements of %v to %d of %v", src.len, src.dtype, dst.len, dst.dtype))
+	}
+	switch dst.dtype {
+	case F16:
+		copy(dst.F16(), src.F16())
+	case BF16:
+		copy(dst.BF16(), src.BF16())
+	case F32:
+		copy(dst.F32(), src.F32())
+	case I32:
+		copy(dst.I32(), src.I32())
+	}
+}
+
+// Clear sets all elements to zero.
+func (e Elements) Clear() {
+	if e.len > 0 {
+		clear(unsafe.Slice((*byte)(e.first), e.len*e.dtype.Size()))
+	}
+}

@@ -176,6 +176,17 @@ func (t *Tensor) ViewRows(of *Tensor, from, to int) {
 	t.shape[0] = to - from
 }
 
+// Share makes t, of at least one dimension, share elements: as many rows of the shape that
+// it has as they are. It does not allocate. It panics if they are no whole number of rows.
+func (t *Tensor) Share(e Elements) {
+	row := volume(t.shape[1:])
+	if row == 0 || e.len%row != 0 {
+		panic(fmt.Sprintf("tensor: Share of %d elements by a tensor of shape %v", e.len, slices.Clone(t.shape)))
+	}
+	t.elements, t.memory = e, e
+	t.shape[0] = e.len / row
+}
+
 // DType returns the type of the elements.
 func (t *Tensor) DType() DType { return t.elements.dtype }
 

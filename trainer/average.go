@@ -15,7 +15,7 @@ func (t *Trainer) updateAverage() {
 	for i, p := range t.params {
 		t.cfg.Engine.Average(t.average[i], p.Master, float32(keep), float32(1-keep))
 	}
-	t.ctx.Profile.Lap("average")
+	t.cfg.Profile.Lap("average")
 }
 
 // averaged calls f while the model has the averaged weights, if there are any.
@@ -32,8 +32,6 @@ func (t *Trainer) swapAverage() {
 		for j, w := range p.Master { // in place: others share the memory
 			p.Master[j], average[j] = average[j], w
 		}
-		if p.Half != nil {
-			p.Sync()
-		}
+		p.Sync()
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -45,7 +44,7 @@ type state struct {
 	Scaler         lossscale.State `json:"scaler"`
 }
 
-const stateVersion = 2
+const stateVersion = 3
 
 // Checkpoint returns all that is needed to continue the run bit for bit. The tensors are the
 // master weights under the names of the parameters, the averaged weights and the
@@ -55,11 +54,7 @@ const stateVersion = 2
 // trainer's memory.
 //
 // The error is a [*DivergedError] if the weights or the optimizer's state are not finite.
-// There is an error, too, in the middle of a step, after [Trainer.Accumulate].
 func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
-	if t.window.samples > 0 {
-		return nil, errors.New("trainer: a checkpoint cannot be made in the middle of a step")
-	}
 	if err := t.diverged(t.progress.Steps); err != nil {
 		return nil, err
 	}
@@ -75,7 +70,7 @@ func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
 	for i, p := range t.params {
 		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Values: p.Master})
 		if t.cfg.Precision == tensor.F16 {
-			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: halfPrefix + p.Name, Shape: p.Shape, Half: p.Half})
+			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: halfPrefix + p.Name, Shape: p.Shape, Half: p.Working.F16()})
 		}
 		if t.average != nil {
 			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: averagePrefix + p.Name, Shape: p.Shape, Values: t.average[i]})
@@ -103,7 +98,7 @@ func savedState(f *checkpoint.File) (s state, err error) {
 		return s, fmt.Errorf("trainer: the checkpoint's %q is not the state of a trainer: %w", metadataKey, err)
 	}
 	if s.Version != stateVersion {
-		return s, mismatchf("is of version %d, want %d", s.Version, stateVersion)
+		return s, mismatchf("is of a run of version %d, want %d: the halfgrad that made it can continue it", s.Version, stateVersion)
 	}
 	return s, nil
 }
@@ -149,7 +144,7 @@ func (t *Trainer) Restore(f *checkpoint.File) error {
 		stored, _ := f.Tensor(slotPrefix + slot.Name)
 		copy(slot.Values, stored.Float32s())
 	}
-	opt.Steps, t.progress, t.window = s.OptimizerSteps, p, window{sums: t.window.sums}
+	opt.Steps, t.progress = s.OptimizerSteps, p
 	return nil
 }
 
@@ -170,12 +165,12 @@ func checkSlots(opt *optim.State, f *checkpoint.File) error {
 	return nil
 }
 
-// LoadWeights sets the parameters of model to the weights in f: to the averaged weights if
+// LoadWeights sets the parameters of a graph, which may be blank, to the weights in f: to the averaged weights if
 // the run had them, else to the master weights. The error names the first parameter that
 // is not finite in f or, as a [*MismatchError], that f lacks or has in another shape.
-// After an error the model is as it was before.
-func LoadWeights(model nn.Layer, f *checkpoint.File) error {
-	params, prefix := model.Params(), ""
+// After an error the graph is as it was before.
+func LoadWeights(graph *nn.Graph, f *checkpoint.File) error {
+	params, prefix := graph.Params(), ""
 	if len(params) > 0 {
 		if _, ok := f.Tensor(averagePrefix + params[0].Name); ok {
 			prefix = averagePrefix
@@ -219,20 +214,21 @@ func checkFinite(stored checkpoint.Tensor) error {
 func load(f *checkpoint.File, prefix string, params []*nn.Param) {
 	for _, p := range params {
 		stored, _ := f.Tensor(prefix + p.Name)
-		copy(p.Master, stored.Float32s())
-		if p.Half != nil {
-			p.Sync()
+		if p.Master == nil {
+			p.Master = make([]float32, p.Len())
 		}
+		copy(p.Master, stored.Float32s())
+		p.Sync()
 	}
 }
 
-// WeightsSHA256 returns the SHA-256, in hexadecimal, of a model's fp32 master
+// WeightsSHA256 returns the SHA-256, in hexadecimal, of a graph's fp32 master
 // weights: little endian, in the order of the parameters. Two runs with the same
 // hash have learned the same, bit for bit.
-func WeightsSHA256(model nn.Layer) string {
+func WeightsSHA256(graph *nn.Graph) string {
 	hash := sha256.New()
 	var b []byte
-	for _, p := range model.Params() {
+	for _, p := range graph.Params() {
 		b = b[:0]
 		for _, w := range p.Master {
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(w))

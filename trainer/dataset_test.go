@@ -26,13 +26,13 @@ func (b broken) Sample(i int, to *data.Sample) error {
 func TestErrorsOfTheDataSet(t *testing.T) {
 	train, test := digits(t)
 	fault := errors.New("the disk is on fire")
-	for _, accumulate := range []int{1, 2} {
-		r := newRun(t, setup{precision: tensor.F16})
+	for _, batch := range []int{0, 32} {
+		r := newRun(t, setup{precision: tensor.F16, batch: batch})
 		loader := newLoader(t, broken{train, fault}, tensor.F16)
-		err := r.Fit(t.Context(), trainer.FitConfig{Train: loader, Accumulate: accumulate, Epochs: 1})
+		err := r.Fit(t.Context(), trainer.FitConfig{Train: loader, Epochs: 1})
 		var sample *data.SampleError
 		if !errors.Is(err, fault) || !errors.As(err, &sample) || sample.Index != train.Len()-1 {
-			t.Errorf("%d batches a step: Fit: error %v", accumulate, err)
+			t.Errorf("by %d: Fit: error %v", batch, err)
 		}
 	}
 	r := newRun(t, setup{precision: tensor.F16})

@@ -33,7 +33,7 @@ func (t *Trainer) diverged(step int64) error {
 	for _, p := range t.params {
 		used := tensor.FromF32(p.Master, len(p.Master))
 		if t.cfg.Precision == tensor.F16 {
-			used = tensor.FromF16(p.Half, len(p.Half))
+			used = tensor.FromElements(p.Working, p.Len())
 		}
 		if i := used.FirstNonFinite(); i >= 0 {
 			return report(p.Name, i, p.Master[i])

@@ -8,6 +8,7 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/metric"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -40,7 +41,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	model := nn.NewMLP(nn.NewRand(1), 2, 32, 2)
+	model := nn.NewGraph(1)
+	model.Output("logits", nn.MLP(model.Input("point", 2), 32, 2))
 	optimizer, err := optim.NewSGD(model.Params(), optim.SGDConfig{Momentum: 0.9})
 	if err != nil {
 		log.Fatal(err)
@@ -50,7 +52,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	t, err := trainer.New(trainer.Config{
-		Engine: engine, Model: model, Optimizer: optimizer, Scaler: scaler,
+		Engine: engine, Graph: model, Loss: nn.CrossEntropy{}, Optimizer: optimizer, Scaler: scaler,
 		Schedule: trainer.Constant(0.1), Precision: precision,
 	})
 	if err != nil {
@@ -65,11 +67,12 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	var accuracy metric.Accuracy
 	err = t.Fit(context.Background(), trainer.FitConfig{
-		Train: loader, Validation: validation, Epochs: 20,
+		Train: loader, Validation: validation, Metrics: []metric.Metric{&accuracy}, Epochs: 20,
 		OnEpoch: func(e trainer.EpochEvent) error {
 			if e.Epoch == 20 {
-				fmt.Println("20 epochs; more than 95 % right:", e.Validation.Accuracy() > 0.95)
+				fmt.Println("20 epochs; more than 95 % right:", accuracy.Value() > 0.95)
 			}
 			return nil
 		},

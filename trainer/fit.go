@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"github.com/halfgrad/halfgrad/data"
+	"github.com/halfgrad/halfgrad/metric"
 )
 
 // FitConfig says what [Trainer.Fit] does. It ends at the first of the limits that are set.
 type FitConfig struct {
 	Train      *data.Loader
-	Validation data.Dataset // evaluated after every epoch; may be nil
-	Accumulate int          // batches a step, see [Trainer.Accumulate]; 0 means 1. The last step of an epoch takes the batches that are left
+	Validation data.Dataset    // evaluated after every epoch; may be nil
+	Metrics    []metric.Metric // of the validation; the first says which epoch is the best, or the loss without any
 
 	Epochs   int   // limit of the epochs in all
 	MaxSteps int64 // limit of the steps in all; 0 for none
-	Patience int   // limit of the epochs in a row without a higher validation accuracy; 0 for none
+	Patience int   // limit of the epochs in a row without a better validation; 0 for none
 
 	OnStep  func(StepEvent) error  // called after every step; may be nil; its error ends the run
 	OnEpoch func(EpochEvent) error // called after every epoch; may be nil; its error ends the run
@@ -26,7 +27,7 @@ type FitConfig struct {
 type StepEvent struct {
 	StepResult
 	Epoch   int   // from 1
-	Batch   int   // the last batch of the step: its number in the epoch, from 1
+	Batch   int   // the number of the step in the epoch, from 1
 	Batches int   // in an epoch
 	Steps   int64 // in all
 	Samples int   // in this step
@@ -37,8 +38,8 @@ type EpochEvent struct {
 	Epoch        int     // from 1
 	TrainLoss    float64 // mean over the epoch's samples, each with the weights at its step
 	NonFinite    int     // samples that TrainLoss leaves out: the loss of their batch was not finite, and its step was skipped
-	Validation   Metrics // zero if there is no validation set
-	Best         bool    // whether the validation accuracy is the highest so far, and its loss finite
+	Validation   Result  // zero if there is no validation set; FitConfig.Metrics have the rest
+	Best         bool    // whether the validation is the best so far, and its loss finite
 	LossScale    float32 // after the epoch
 	Skipped      int64   // steps of the epoch that were skipped
 	LearningRate float64 // of the next step
@@ -55,6 +56,11 @@ type EpochEvent struct {
 // epoch.
 func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 	p := &t.progress
+	if cfg.Validation != nil { // before an epoch is spent on it
+		if err := CheckData(t.cfg.Graph, t.cfg.Loss, cfg.Validation); err != nil {
+			return err
+		}
+	}
 	if err := cfg.Train.Seek(p.Epoch, p.Batch); err != nil {
 		return fmt.Errorf("trainer: the run to continue does not fit the data: %w", err)
 	}
@@ -97,11 +103,12 @@ func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 		best, bestEpoch := p.Best, p.BestEpoch
 		if cfg.Validation != nil {
 			var err error
-			if e.Validation, err = t.Evaluate(ctx, cfg.Validation); err != nil {
+			if e.Validation, err = t.Evaluate(ctx, cfg.Validation, cfg.Metrics...); err != nil {
 				return err
 			}
-			if accuracy := e.Validation.Accuracy(); finite(e.Validation.Loss) && (bestEpoch == 0 || accuracy > best) {
-				e.Best, best, bestEpoch = true, accuracy, e.Epoch
+			value, better := cfg.judge(e.Validation, best)
+			if finite(e.Validation.Loss) && finite(value) && (bestEpoch == 0 || better) {
+				e.Best, best, bestEpoch = true, value, e.Epoch
 			}
 		}
 		*p = Progress{Epoch: e.Epoch, Steps: p.Steps, Skipped: p.Skipped, Best: best, BestEpoch: bestEpoch}
@@ -117,25 +124,30 @@ func (t *Trainer) Fit(ctx context.Context, cfg FitConfig) error {
 	return t.diverged(p.Steps)
 }
 
-// fitStep takes a step by the next batches of the epoch.
+// judge returns the value by which validations are compared, and whether it is better than
+// best.
+func (cfg *FitConfig) judge(r Result, best float64) (value float64, better bool) {
+	if len(cfg.Metrics) == 0 {
+		return r.Loss, r.Loss < best
+	}
+	m := cfg.Metrics[0]
+	value = m.Value()
+	if m.HigherIsBetter() {
+		return value, value > best
+	}
+	return value, value < best
+}
+
+// fitStep takes a step by the next batch of the epoch.
 func (t *Trainer) fitStep(cfg FitConfig) (StepEvent, error) {
 	e := StepEvent{Epoch: t.progress.Epoch + 1, Batches: cfg.Train.Batches()}
-	for n := 1; ; n++ {
-		b, ok := cfg.Train.Next()
-		if !ok { // in the middle of an epoch
-			return e, fmt.Errorf("trainer: %w", cfg.Train.Err())
-		}
-		e.Samples += b.Len()
-		var err error
-		if n < cfg.Accumulate && t.progress.Batch+1 < e.Batches {
-			err = t.Accumulate(b)
-		} else {
-			e.StepResult, err = t.Step(b)
-			e.Batch, e.Steps = t.progress.Batch, t.progress.Steps
-			return e, err
-		}
-		if err != nil {
-			return e, err
-		}
+	b, ok := cfg.Train.Next()
+	if !ok { // in the middle of an epoch
+		return e, fmt.Errorf("trainer: %w", cfg.Train.Err())
 	}
+	e.Samples = b.Len()
+	var err error
+	e.StepResult, err = t.Step(b)
+	e.Batch, e.Steps = t.progress.Batch, t.progress.Steps
+	return e, err
 }

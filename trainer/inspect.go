@@ -1,7 +1,6 @@
 package trainer
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -44,34 +43,44 @@ type Statistic struct {
 // where nothing is lost, and returns what fp16 would lose in each layer. It changes
 // neither the weights nor the course of the run.
 //
-// The error says that the batch is not of fp32, that gradients have been accumulated,
-// or that the model lacks the Traces method of [nn.Sequential].
+// The plan that it makes keeps every value, so it takes more memory than a step. The error
+// says that the batch is not of fp32, or how it does not fit.
 func (t *Trainer) Inspect(b *data.Batch) ([]Statistic, error) {
-	model, ok := t.cfg.Model.(interface{ Traces() []nn.Trace })
-	switch {
-	case !ok:
-		return nil, errors.New("trainer: Inspect: the model has no Traces")
-	case b.Inputs[0].DType() != tensor.F32:
-		return nil, fmt.Errorf("trainer: Inspect: a batch of %v: want fp32", b.Inputs[0].DType())
-	case t.window.samples > 0:
-		return nil, errors.New("trainer: Inspect: in the middle of a step")
+	for _, x := range b.Inputs {
+		if x.DType() != tensor.F32 && x.DType() != tensor.I32 {
+			return nil, fmt.Errorf("trainer: Inspect: a batch of %v: want fp32", x.DType())
+		}
 	}
-	ctx := t.ctx
-	ctx.Profile = nil
-	_, dlogits := t.loss.Loss(t.cfg.Model.Forward(&ctx, b.Inputs[0]), labels(nil, b), float32(t.cfg.LossWeight))
-	t.cfg.Model.Backward(&ctx, dlogits, false)
+	plan, err := t.cfg.Graph.Plan(nn.PlanConfig{Engine: t.cfg.Engine, Batch: b.Len(), Precision: tensor.F32, Training: true, Keep: true})
+	if err != nil {
+		return nil, fmt.Errorf("trainer: Inspect: %w", err)
+	}
+	if err := checkTargets(t.cfg.Graph, t.cfg.Loss, b); err != nil {
+		return nil, err
+	}
+	if err := plan.Forward(nn.Position{Epoch: t.progress.Epoch, First: b.First}, b.Inputs, b.Finite); err != nil {
+		return nil, fmt.Errorf("trainer: Inspect: %w", err)
+	}
+	call := nn.LossCall{Engine: t.cfg.Engine, Targets: b.Targets}
+	if weight := t.cfg.Loss.Weight(b.Targets); weight > 0 {
+		call.Factor = float32(t.cfg.LossWeight) / float32(weight)
+	}
+	for i := range t.cfg.Graph.Outputs() {
+		call.Outputs, call.DOut = append(call.Outputs, plan.Output(i)), append(call.DOut, plan.OutputGradient(i))
+	}
+	t.cfg.Loss.Sum(&call)
+	plan.Backward(false)
 
 	scale := t.cfg.Scaler.Scale()
 	var all []Statistic
-	for _, trace := range model.Traces() {
-		if trace.Output != nil {
-			all = append(all, statistic(trace.Output.F32(), 1, Statistic{Layer: trace.Layer, Kind: Activation}))
-		}
+	for _, trace := range plan.Traces() {
+		layer := trace.Node.String()
+		all = append(all, statistic(trace.Output.F32(), 1, Statistic{Layer: layer, Kind: Activation}))
 		if trace.Gradient != nil {
-			all = append(all, statistic(trace.Gradient.F32(), scale, Statistic{Layer: trace.Layer, Kind: Gradient}))
+			all = append(all, statistic(trace.Gradient.F32(), scale, Statistic{Layer: layer, Kind: Gradient}))
 		}
-		for _, p := range trace.Params {
-			all = append(all, statistic(p.Grad, scale, Statistic{Layer: trace.Layer, Kind: WeightGradient, Name: p.Name}))
+		for i, p := range trace.Params {
+			all = append(all, statistic(trace.Grads[i], scale, Statistic{Layer: layer, Kind: WeightGradient, Name: p.Name}))
 		}
 	}
 	return all, nil

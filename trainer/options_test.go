@@ -15,6 +15,7 @@ import (
 	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/metric"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -69,9 +70,10 @@ func TestSchedulesAgainstPyTorch(t *testing.T) {
 	}
 }
 
-// optionsOf returns the trainer's options for a run of the fixture, and the batches a step.
+// optionsOf returns the trainer's options for a run of the fixture, and how many of its
+// batches are one batch that is taken in parts.
 func optionsOf(name string) (c trainer.Config, window int) {
-	window = 1
+	window, c.Loss = 1, nn.CrossEntropy{}
 	switch name {
 	case "clipped by norm":
 		c.Clip.Norm = 0.25
@@ -80,11 +82,11 @@ func optionsOf(name string) (c trainer.Config, window int) {
 	case "clipped by both":
 		c.Clip = trainer.Clip{Value: 0.1, Norm: 0.15}
 	case "accumulated":
-		window = 2
+		window, c.Batch = 2, 2
 	case "accumulated, clipped":
-		window, c.Clip.Norm = 2, 0.2
+		window, c.Batch, c.Clip.Norm = 2, 3, 0.2
 	case "smoothed":
-		c.Smoothing = 0.2
+		c.Loss = nn.CrossEntropy{Smoothing: 0.2}
 	case "weighted":
 		c.LossWeight = 0.125
 	case "averaged":
@@ -94,7 +96,7 @@ func optionsOf(name string) (c trainer.Config, window int) {
 }
 
 // newOptions returns a trainer of a 3-4-2 network from the fixture's weights.
-func newOptions(t *testing.T, f fixture, c trainer.Config, scale float32, threads int) (*trainer.Trainer, *nn.Sequential) {
+func newOptions(t *testing.T, f fixture, c trainer.Config, scale float32, threads int) (*trainer.Trainer, *nn.Graph) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -102,13 +104,13 @@ func newOptions(t *testing.T, f fixture, c trainer.Config, scale float32, thread
 			t.Fatal(err)
 		}
 	}
-	model := nn.NewMLP(nil, 3, 4, 2)
+	model := newMLP(0, 3, 4, 2)
 	start := f.Start
 	for _, p := range model.Params() {
 		start = start[copy(p.Master, start):]
 	}
 	var err error
-	c.Model, c.Schedule = model, trainer.Constant(0.1)
+	c.Graph, c.Schedule = model, trainer.Constant(0.1)
 	c.Engine, err = kernels.New(kernels.Config{Threads: threads})
 	must(err)
 	c.Optimizer, err = optim.NewSGD(model.Params(), optim.SGDConfig{Momentum: 0.9})
@@ -146,13 +148,11 @@ func TestOptionsAgainstPyTorch(t *testing.T) {
 				c.Precision = kind.precision
 				tr, model := newOptions(t, f, c, kind.scale, 1)
 				for i := range f.Sizes {
-					b := batchOf(kind.precision, f.Labels[i], f.X[i]...)
 					if i%window < window-1 {
-						if err := tr.Accumulate(b); err != nil {
-							t.Fatal(err)
-						}
 						continue
 					}
+					labels := slices.Concat(f.Labels[i-window+1 : i+1]...)
+					b := batchOf(kind.precision, labels, slices.Concat(f.X[i-window+1:i+1]...)...)
 					r, err := tr.Step(b)
 					if err != nil || r.Skipped {
 						t.Fatal(r, err)
@@ -193,20 +193,16 @@ func TestOptionsAgainstPyTorch(t *testing.T) {
 func TestOptionsSameBits(t *testing.T) {
 	train, _ := digits(t)
 	for _, c := range []trainer.Config{
-		{Clip: trainer.Clip{Norm: 0.5, Value: 0.01}, Smoothing: 0.1},
+		{Clip: trainer.Clip{Norm: 0.5, Value: 0.01}, Loss: nn.CrossEntropy{Smoothing: 0.1}},
 		{Average: 0.99, LossWeight: 3},
 	} {
 		var want string
 		for _, tier := range kernels.Supported() {
 			for _, threads := range []int{1, 3} {
-				model := nn.MLP{Widths: []int{784, 64, 10}, InputDropout: 0.1, Dropout: 0.5}.New(nn.NewRand(1))
+				model := network{Widths: []int{784, 64, 10}, InputDropout: 0.1, Dropout: 0.5}.graph(1)
 				r := wire(t, c, model, tier, threads)
-				err := r.Fit(t.Context(), trainer.FitConfig{Train: newLoader(t, train, tensor.F16), Epochs: 1, Accumulate: 2})
-				if err != nil {
+				if err := r.Fit(t.Context(), trainer.FitConfig{Train: newLoader(t, train, tensor.F16), Epochs: 1}); err != nil {
 					t.Fatal(err)
-				}
-				if p := r.Progress(); p.Steps != 4 { // 7 batches, 2 by 2
-					t.Errorf("%d steps", p.Steps)
 				}
 				f, err := r.Checkpoint()
 				if err != nil {
@@ -227,7 +223,7 @@ func TestOptionsSameBits(t *testing.T) {
 }
 
 // wire returns a trainer for a model, in fp16 with AdamW that does not decay biases.
-func wire(t *testing.T, c trainer.Config, model *nn.Sequential, tier string, threads int) *trainer.Trainer {
+func wire(t *testing.T, c trainer.Config, model *nn.Graph, tier string, threads int) *trainer.Trainer {
 	t.Helper()
 	engine, err := kernels.New(kernels.Config{Kernel: tier, Threads: threads})
 	if err != nil {
@@ -243,7 +239,10 @@ func wire(t *testing.T, c trainer.Config, model *nn.Sequential, tier string, thr
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Engine, c.Model, c.Optimizer, c.Scaler, c.Precision = engine, model, optimizer, scaler, tensor.F16
+	c.Engine, c.Graph, c.Optimizer, c.Scaler, c.Precision = engine, model, optimizer, scaler, tensor.F16
+	if c.Loss == nil {
+		c.Loss = nn.CrossEntropy{}
+	}
 	if c.Schedule == nil {
 		c.Schedule = trainer.Warmup(3, trainer.Cosine(0.002, 0, 8))
 	}
@@ -254,15 +253,15 @@ func wire(t *testing.T, c trainer.Config, model *nn.Sequential, tier string, thr
 	return r
 }
 
-// A run with dropout, accumulation, averaging and clipping that is saved and continued
+// A run with dropout, batches in parts, averaging and clipping that is saved and continued
 // after any step ends in the same bits.
 func TestResumeWithOptions(t *testing.T) {
 	train, test := digits(t)
-	for _, c := range []trainer.Config{{Average: 0.9}, {Clip: trainer.Clip{Norm: 1}, Average: 0.9}} {
+	for _, c := range []trainer.Config{{Average: 0.9, Batch: 50}, {Clip: trainer.Clip{Norm: 1}, Average: 0.9}} {
 		path := filepath.Join(t.TempDir(), "c.safetensors")
-		fit := trainer.FitConfig{Validation: test, Epochs: 2, Accumulate: 3, Patience: 5}
-		newOne := func(threads int) (*trainer.Trainer, *nn.Sequential) {
-			model := nn.MLP{Widths: []int{784, 32, 10}, InputDropout: 0.1, Dropout: 0.5}.New(nn.NewRand(1))
+		fit := trainer.FitConfig{Validation: test, Epochs: 2, Patience: 5}
+		newOne := func(threads int) (*trainer.Trainer, *nn.Graph) {
+			model := network{Widths: []int{784, 32, 10}, InputDropout: 0.1, Dropout: 0.5}.graph(1)
 			return wire(t, c, model, "", threads), model
 		}
 		whole, model := newOne(1)
@@ -287,8 +286,8 @@ func TestResumeWithOptions(t *testing.T) {
 				t.Fatal(err)
 			}
 			if p := r.Progress(); p.Epoch == 2 {
-				if got := trainer.WeightsSHA256(model); got != want || p != progress || steps != 6 {
-					t.Errorf("%+v: weights %s and progress %+v after %d parts, want %s and %+v after 6", c, got, p, steps, want, progress)
+				if got := trainer.WeightsSHA256(model); got != want || p != progress || steps != 14 {
+					t.Errorf("%+v: weights %s and progress %+v after %d parts, want %s and %+v after 14", c, got, p, steps, want, progress)
 				}
 				break
 			}
@@ -303,46 +302,49 @@ func TestResumeWithOptions(t *testing.T) {
 	}
 }
 
-// In the middle of a step a run can neither be saved nor inspected.
-func TestMiddleOfAStep(t *testing.T) {
-	r := newRun(t, setup{precision: tensor.F16, widths: []int{3, 2}})
-	if err := r.Accumulate(batchOf(tensor.F16, []int{1}, 1, 2, 3)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Checkpoint(); err == nil || !strings.Contains(err.Error(), "middle of a step") {
-		t.Errorf("Checkpoint: error %v", err)
-	}
-	if _, err := r.Inspect(batchOf(tensor.F32, []int{1}, 1, 2, 3)); err == nil || !strings.Contains(err.Error(), "middle of a step") {
-		t.Errorf("Inspect: error %v", err)
-	}
-	if err := r.Accumulate(batchOf(tensor.F32, []int{1}, 1, 2, 3)); err == nil {
-		t.Error("a batch of the other precision: no error")
+// An overflow in one part of a batch skips the whole step, once, and is named; the next step
+// is not affected.
+func TestPitfallOverflowInAPart(t *testing.T) {
+	inf := float32(math.Inf(1))
+	for bad := range 3 {
+		r := newRun(t, setup{precision: tensor.F16, widths: []int{3, 4, 2}, batch: 1})
+		before := weights(r.model)
+		x := []float32{1, 1, 3, 1, 2, 3, 1, 2, 3}
+		good := batchOf(tensor.F16, []int{1, 1, 0}, slices.Clone(x)...)
+		x[3*bad+1] = inf
+		result := step(t, r, batchOf(tensor.F16, []int{1, 1, 0}, x...))
+		if !result.Skipped || result.Overflow != "the output of layer 0 (Linear 3→4)" || !slices.Equal(weights(r.model), before) || r.scaler.Scale() != 1<<15 {
+			t.Errorf("%+v, weights changed: %v", result, !slices.Equal(weights(r.model), before))
+		}
+		if p := r.Progress(); p.Steps != 1 || p.Batch != 1 || p.Skipped != 1 {
+			t.Errorf("progress %+v", p)
+		}
+		if result = step(t, r, good); result.Skipped || slices.Equal(weights(r.model), before) {
+			t.Errorf("the step after it: %+v", result)
+		}
 	}
 }
 
-// Accumulated gradients are checked once. The step finds and names an overflow in the first
-// batch, and the next step is not affected.
-func TestPitfallOverflowInAWindow(t *testing.T) {
-	inf := float32(math.Inf(1))
-	r := newRun(t, setup{precision: tensor.F16, widths: []int{3, 4, 2}})
-	before := weights(r.model)
-	for _, x := range []float32{inf, 1} {
-		if err := r.Accumulate(batchOf(tensor.F16, []int{1}, 1, x, 3)); err != nil {
-			t.Fatal(err)
+// A batch that is taken in parts ends in the bits of one that is not, with dropout, with
+// any optimizer, in both precisions.
+func TestPartsAreTheWhole(t *testing.T) {
+	train, _ := digits(t)
+	for _, precision := range []tensor.DType{tensor.F16, tensor.F32} {
+		for _, adam := range []bool{false, true} {
+			var want string
+			for _, batch := range []int{0, 64, 32, 22, 10, 1} { // 1, 1, 2, 3, 7 and 64 parts
+				r := newRun(t, setup{precision: precision, adam: adam, momentum: 0.9, batch: batch, network: network{Widths: []int{784, 33, 17, 10}, InputDropout: 0.1, Dropout: 0.5}})
+				if err := r.Fit(t.Context(), trainer.FitConfig{Train: newLoader(t, train, precision), Epochs: 1}); err != nil {
+					t.Fatal(err)
+				}
+				got := trainer.WeightsSHA256(r.model)
+				if want == "" {
+					want = got
+				} else if got != want {
+					t.Errorf("%v, adam %v, by %d: weights %s, want %s", precision, adam, batch, got, want)
+				}
+			}
 		}
-	}
-	if r.scaler.Scale() != 1<<16 {
-		t.Errorf("the scale changed within the window, to %v", r.scaler.Scale())
-	}
-	result := step(t, r, batchOf(tensor.F16, []int{0}, 1, 2, 3))
-	if !result.Skipped || result.Overflow != "the output of layer 0 (Linear 3→4)" || !slices.Equal(weights(r.model), before) {
-		t.Errorf("%+v, weights changed: %v", result, !slices.Equal(weights(r.model), before))
-	}
-	if p := r.Progress(); p.Steps != 1 || p.Batch != 3 || p.Skipped != 1 {
-		t.Errorf("progress %+v", p)
-	}
-	if result = step(t, r, batchOf(tensor.F16, []int{0}, 1, 2, 3)); result.Skipped || slices.Equal(weights(r.model), before) {
-		t.Errorf("the step after it: %+v", result)
 	}
 }
 
@@ -355,7 +357,7 @@ func TestInjectedOverflow(t *testing.T) {
 		for _, forever := range []bool{false, true} {
 			s := lossscale.Default()
 			s.Interval, s.Patience = 5, 3
-			model := nn.NewMLP(nn.NewRand(1), 784, 32, 10)
+			model := newMLP(1, 784, 32, 10)
 			r := wire(t, trainer.Config{
 				Schedule: trainer.Constant(0.003),
 				OnGradient: func(step int64, dlogits *tensor.Tensor) {
@@ -396,12 +398,8 @@ func TestInjectedOverflow(t *testing.T) {
 			if !slices.Equal(skipped, []int64{10, 11, 12}) || scales[12] != scales[9]/8 {
 				t.Errorf("skipped %v, scale %v → %v", skipped, scales[9], scales[12])
 			}
-			m, err := r.Evaluate(t.Context(), test)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if m.Accuracy() < 0.95 {
-				t.Errorf("accuracy %v", m.Accuracy())
+			if a := accuracy(t, r, test); a < 0.95 {
+				t.Errorf("accuracy %v", a)
 			}
 		}
 	}
@@ -428,14 +426,14 @@ func TestScaleRecoversAfterInjection(t *testing.T) {
 // The averaged weights follow only steps that are taken (pytorch#44511 is the same for
 // schedules).
 func TestPitfallAverageAfterSkip(t *testing.T) {
-	model := nn.NewMLP(nn.NewRand(1), 3, 4, 2)
+	model := newMLP(1, 3, 4, 2)
 	r := wire(t, trainer.Config{Average: 0.9}, model, "", 1)
 	average := func() []float32 {
 		f, err := r.Checkpoint()
 		if err != nil {
 			t.Fatal(err)
 		}
-		other := nn.NewMLP(nil, 3, 4, 2)
+		other := newMLP(0, 3, 4, 2)
 		if err := trainer.LoadWeights(other, f); err != nil {
 			t.Fatal(err)
 		}
@@ -457,14 +455,14 @@ func TestPitfallAverageAfterSkip(t *testing.T) {
 	}
 	// Evaluation uses the averaged weights and does not change the master weights.
 	now := weights(model)
-	if _, err := r.Evaluate(t.Context(), rows{values: [][]float32{{1, 2, 3}}, labels: []int{0}}); err != nil {
+	if _, err := r.Evaluate(t.Context(), rows{values: [][]float32{{1, 2, 3}}, labels: []int{0}, classes: 2}); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(weights(model), now) {
 		t.Error("evaluation changed the weights")
 	}
 	for i, p := range model.Params() {
-		for j, h := range p.Half {
+		for j, h := range p.Working.F16() {
 			if h != fp16.FromFloat32(p.Master[j]) {
 				t.Fatalf("after evaluation the fp16 copy of parameter %d is not that of the weights", i)
 			}
@@ -477,7 +475,7 @@ func TestPatience(t *testing.T) {
 	train, test := digits(t)
 	for _, patience := range []int{1, 2, 3} {
 		r := newRun(t, setup{precision: tensor.F16, schedule: trainer.Constant(1e-9)}) // learns nothing
-		fit := trainer.FitConfig{Train: newLoader(t, train, tensor.F16), Validation: test, Epochs: 10, Patience: patience}
+		fit := trainer.FitConfig{Train: newLoader(t, train, tensor.F16), Validation: test, Metrics: []metric.Metric{new(metric.Accuracy)}, Epochs: 10, Patience: patience}
 		best := 0
 		fit.OnEpoch = func(e trainer.EpochEvent) error {
 			if e.Best {
@@ -498,7 +496,7 @@ func TestPatience(t *testing.T) {
 
 // The statistics of a layer, counted by hand.
 func TestInspect(t *testing.T) {
-	model := nn.NewMLP(nil, 2, 2)
+	model := newMLP(0, 2, 2)
 	// The logits are the inputs, and a sample's gradients by them are ±p with p = σ(x₁−x₀).
 	copy(model.Params()[0].Master, []float32{1, 0, 0, 1})
 	r := wire(t, trainer.Config{}, model, "", 1)
@@ -541,7 +539,7 @@ func TestInspectLeavesNoTrace(t *testing.T) {
 	train, _ := digits(t)
 	var hashes []string
 	for _, inspect := range []bool{false, true} {
-		model := nn.MLP{Widths: []int{784, 32, 10}, Dropout: 0.5}.New(nn.NewRand(1))
+		model := network{Widths: []int{784, 32, 10}, Dropout: 0.5}.graph(1)
 		r := wire(t, trainer.Config{}, model, "", 1)
 		err := r.Fit(t.Context(), trainer.FitConfig{
 			Train: newLoader(t, train, tensor.F16), Epochs: 1,
@@ -567,22 +565,21 @@ func TestInspectLeavesNoTrace(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	nan := math.NaN()
 	for want, c := range map[string]trainer.Config{
-		"label smoothing is 1":   {Smoothing: 1},
-		"label smoothing is NaN": {Smoothing: nan},
-		"loss weight is -1":      {LossWeight: -1},
-		"loss weight is +Inf":    {LossWeight: math.Inf(1)},
+		"loss weight is -1":   {LossWeight: -1},
+		"loss weight is +Inf": {LossWeight: math.Inf(1)},
 		"loss weight is 1e-300: want a number from 1.2e-38 to 3.4e+38": {LossWeight: 1e-300},
 		"loss weight is 1e+39":     {LossWeight: 1e39},
 		"norm of -1":               {Clip: trainer.Clip{Norm: -1}},
 		"norm of 1e-300":           {Clip: trainer.Clip{Norm: 1e-300}},
 		"values of 1e-300":         {Clip: trainer.Clip{Value: 1e-300}},
 		"values of NaN":            {Clip: trainer.Clip{Value: nan}},
+		"passes of -1 samples":     {Batch: -1},
 		"averaged weights is 1":    {Average: 1},
 		"averaged weights is -0.5": {Average: -0.5},
 	} {
 		r := newRun(t, setup{precision: tensor.F16})
 		c.Engine, _ = kernels.New(kernels.Config{})
-		c.Model, c.Optimizer, c.Scaler, c.Schedule, c.Precision = r.model, r.optimizer, r.scaler, trainer.Constant(1), tensor.F16
+		c.Loss, c.Graph, c.Optimizer, c.Scaler, c.Schedule, c.Precision = nn.CrossEntropy{}, r.model, r.optimizer, r.scaler, trainer.Constant(1), tensor.F16
 		if _, err := trainer.New(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}

@@ -3,19 +3,24 @@
 //
 // One step goes like this:
 //
-//	forward in fp16, fp32 inside     logits = model(x)
-//	loss in fp32, gradient × scale   dlogits = scale/batch · (softmax − onehot)
+//	forward in fp16, fp32 inside     outputs = graph(inputs)
+//	loss in fp32, gradient × scale   for cross-entropy scale/batch · (softmax − onehot)
 //	backward in fp16, fp32 inside    fp32 gradients of the parameters, × scale
 //	unscale and check, in fp32       any infinity or NaN?
 //	  no:  the optimizer updates the fp32 master weights and their fp16 copies
 //	  yes: nothing is updated, and the scale backs off
 //
-// In fp16 the last two lines are one pass if the model is [nn.Streaming], the optimizer
-// is [optim.Piecewise], and gradients are neither clipped nor accumulated. A weight's
-// gradient is a sum of products of activations and their gradients. If these are finite,
-// which is known as soon as they are computed, so is the sum. The optimizer therefore
-// takes gradients out of the cache while they are computed, and nothing stores them. A
-// step with an overflow is skipped before that. The weights get the same bits.
+// In fp16 the last two lines are one pass for the parameters whose gradients [nn.Plan]
+// streams, if the optimizer is [optim.Piecewise] and gradients are neither clipped nor
+// accumulated. A weight's gradient is a sum of products of activations and their
+// gradients. If these are finite, which is known as soon as they are computed, so is the
+// sum. The optimizer therefore takes gradients out of the cache while they are computed,
+// and nothing stores them. A step with an overflow is skipped before that. The weights get
+// the same bits.
+//
+// A batch that is larger than [Config].Batch is taken in parts. The gradients of the parts
+// continue each other's chains of additions, so that the step has the bits of one pass
+// over the whole batch, in less memory.
 //
 // A skipped step counts neither for the optimizer nor for the learning-rate schedule.
 // With [tensor.F32] as the precision the same loop runs entirely in fp32, the baseline
@@ -35,7 +40,6 @@ import (
 	"slices"
 
 	"github.com/halfgrad/halfgrad/data"
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
 	"github.com/halfgrad/halfgrad/nn"
@@ -47,23 +51,28 @@ import (
 // values ask for nothing.
 type Config struct {
 	Engine    *kernels.Engine
-	Model     nn.Layer        // from features to logits
-	Optimizer optim.Optimizer // of Model.Params(), all of them in that order
+	Graph     *nn.Graph
+	Loss      nn.Loss         // of the graph's outputs
+	Optimizer optim.Optimizer // of Graph.Params(), all of them in that order
 	Scaler    *lossscale.Scaler
 	Schedule  Schedule
 	Precision tensor.DType // of activations and their gradients: fp16 or fp32
 
-	Smoothing  float64 // of the labels, in [0, 1), see [nn.CrossEntropy]
+	// Batch is the most samples of a pass: larger batches are split into parts, which
+	// changes no bit of the result. 0 does not split.
+	Batch int
+
 	LossWeight float64 // factor of the loss that is minimised, not of the loss that is reported: 0 for 1, or from 1.2e-38 to 3.4e38
 	Clip       Clip
 	Average    float64 // decay of the averaged weights, in [0, 1), see [Trainer.Evaluate]; 0 for none. (--ema 0.999, measured as for Clip: 108,000.)
 
 	Profile *nn.Profile // where not nil, gets the phases of every step
 
-	// OnGradient, where not nil, is called before each backward pass with the gradient
-	// of the loss by the logits, times the loss scale, and may change it. step is the
-	// number of steps before. Tests use it to make a step overflow.
-	OnGradient func(step int64, dlogits *tensor.Tensor)
+	// OnGradient, where not nil, is called before each backward pass with the gradient of
+	// the loss by the first output, times the loss scale, and may change it. step is the
+	// number of steps before. Where a pass overflows it is called again, when the trainer
+	// looks for the place. Tests use it to make a step overflow.
+	OnGradient func(step int64, gradient *tensor.Tensor)
 }
 
 // Clip bounds the gradients of the parameters, without the loss scale. If both bounds are
@@ -78,46 +87,43 @@ type Clip struct {
 	Value float64 // each gradient is moved into [−Value, Value]
 }
 
-// Trainer trains a model. It is not safe for concurrent use.
+// Trainer trains a graph. It is not safe for concurrent use.
 type Trainer struct {
 	cfg      Config
-	ctx      nn.Context // of training
-	loss     nn.CrossEntropy
-	labels   []int // of the batch
 	params   []*nn.Param
-	grads    [][]float32 // of params, in the order in which Backward makes them
 	average  [][]float32 // of params' masters; nil without averaging
 	progress Progress
-	window   window
 
-	// For gradients that go to the optimizer while they are computed:
-	model nn.Streaming // nil where the gradients are stored
-	sink  sink
-}
+	plan       *nn.Plan // nil before the first batch, and where that asks for another
+	planned    int      // the rows that it is for
+	splits     bool     // whether batches have been split: gradients are stored then
+	maxUnscale float64  // the largest factor that it is for
+	loss       nn.LossCall
+	inputs     []*tensor.Tensor // the present part
+	targets    []*tensor.Tensor
+	sink       sink
 
-// window holds the batches that one step takes together.
-type window struct {
-	first    int         // samples in the first batch
-	samples  int         // in all batches
-	lossSum  float64     // over the samples
-	badInput bool        // whether the input of a batch whose loss is not finite is not finite
-	sums     [][]float32 // of gradients, as Trainer.grads; made when first needed
-	where    string      // where the first overflow was
+	evaluator *evaluator // made when first needed
 }
 
 // sink hands gradients to the optimizer.
 type sink struct {
-	optimizer optim.Piecewise
+	optimizer optim.Piecewise // nil if the optimizer takes whole gradients only
 	engine    *kernels.Engine
 }
 
-// Take implements [nn.GradientSink].
-func (s *sink) Take(param, from int, grad []float32) { s.optimizer.Update(s.engine, param, from, grad) }
+// Take implements [nn.Sink].
+func (s *sink) Take(param, from int, grad []float32) {
+	s.optimizer.UpdatePart(s.engine, param, from, grad)
+}
 
 // New returns a trainer. The error says what cfg lacks, or what in it is out of range.
 func New(cfg Config) (*Trainer, error) {
-	if cfg.Engine == nil || cfg.Model == nil || cfg.Optimizer == nil || cfg.Scaler == nil || cfg.Schedule == nil {
-		return nil, errors.New("trainer: Config: an engine, a model, an optimizer, a scaler and a schedule are all needed")
+	if cfg.Engine == nil || cfg.Graph == nil || cfg.Loss == nil || cfg.Optimizer == nil || cfg.Scaler == nil || cfg.Schedule == nil {
+		return nil, errors.New("trainer: Config: an engine, a graph, a loss, an optimizer, a scaler and a schedule are all needed")
+	}
+	if err := cfg.Graph.Err(); err != nil {
+		return nil, fmt.Errorf("trainer: %w", err)
 	}
 	if cfg.LossWeight == 0 {
 		cfg.LossWeight = 1
@@ -125,8 +131,8 @@ func New(cfg Config) (*Trainer, error) {
 	switch {
 	case cfg.Precision != tensor.F16 && cfg.Precision != tensor.F32:
 		return nil, fmt.Errorf("trainer: Config: the precision is %v: want fp16 or fp32", cfg.Precision)
-	case !(cfg.Smoothing >= 0 && cfg.Smoothing < 1):
-		return nil, fmt.Errorf("trainer: Config: the label smoothing is %v: want 0 or more and less than 1", cfg.Smoothing)
+	case cfg.Batch < 0:
+		return nil, fmt.Errorf("trainer: Config: passes of %d samples: want at least 1, or 0 for whole batches", cfg.Batch)
 	case !factor(cfg.LossWeight):
 		return nil, fmt.Errorf("trainer: Config: the loss weight is %v: want a number from %.2g to %.2g", cfg.LossWeight, smallest, math.MaxFloat32)
 	case cfg.Clip.Norm != 0 && !factor(cfg.Clip.Norm) || cfg.Clip.Value != 0 && !factor(cfg.Clip.Value):
@@ -134,30 +140,27 @@ func New(cfg Config) (*Trainer, error) {
 			cfg.Clip.Norm, cfg.Clip.Value, smallest, math.MaxFloat32)
 	case !(cfg.Average >= 0 && cfg.Average < 1):
 		return nil, fmt.Errorf("trainer: Config: the decay of averaged weights is %v: want 0 or more and less than 1", cfg.Average)
-	case !slices.Equal(cfg.Optimizer.Params(), cfg.Model.Params()):
-		return nil, errors.New("trainer: Config: the optimizer is for other parameters than the model's: want one for Model.Params(), all of them in that order")
+	case cfg.Graph.Blank():
+		return nil, errors.New("trainer: Config: the graph is blank: its parameters have no values to train")
+	case !slices.Equal(cfg.Optimizer.Params(), cfg.Graph.Params()):
+		return nil, errors.New("trainer: Config: the optimizer is for other parameters than the graph's: want one for Graph.Params(), all of them in that order")
 	}
-	t := &Trainer{
-		cfg: cfg, params: cfg.Model.Params(),
-		ctx:  nn.Context{Engine: cfg.Engine, Profile: cfg.Profile, Training: true},
-		loss: nn.CrossEntropy{Smoothing: float32(cfg.Smoothing)},
+	// A plan of one row finds what the graph lacks, and has the working copies of the
+	// parameters made.
+	if _, err := cfg.Graph.Plan(nn.PlanConfig{Engine: cfg.Engine, Batch: 1, Precision: cfg.Precision, Training: true}); err != nil {
+		return nil, fmt.Errorf("trainer: %w", err)
 	}
-	if cfg.Precision == tensor.F16 {
-		for _, p := range t.params {
-			p.Sync()
-		}
+	t := &Trainer{cfg: cfg, params: cfg.Graph.Params(), loss: nn.LossCall{Engine: cfg.Engine}}
+	t.sink.engine = cfg.Engine
+	if o, ok := cfg.Optimizer.(optim.Piecewise); ok && cfg.Clip == (Clip{}) {
+		t.sink.optimizer = o
 	}
-	for i := len(t.params) - 1; i >= 0; i-- {
-		t.grads = append(t.grads, t.params[i].Grad)
+	for range cfg.Graph.Inputs() {
+		t.inputs = append(t.inputs, new(tensor.Tensor))
 	}
-	if cfg.Average > 0 {
-		for _, p := range t.params {
+	for _, p := range t.params {
+		if cfg.Average > 0 {
 			t.average = append(t.average, slices.Clone(p.Master))
-		}
-	}
-	if m, ok := cfg.Model.(nn.Streaming); ok && m.Streams() && cfg.Precision == tensor.F16 && cfg.Clip == (Clip{}) {
-		if o, ok := cfg.Optimizer.(optim.Piecewise); ok {
-			t.model, t.sink = m, sink{o, cfg.Engine}
 		}
 	}
 	return t, nil
@@ -179,36 +182,6 @@ type StepResult struct {
 	Overflow     string          // where they first did, if so
 }
 
-// Accumulate adds the gradients of a batch to those of the next [Trainer.Step]. That step
-// takes the mean over the samples of its own batch and of all batches accumulated before
-// it, as if they were one batch. Step decides once whether they overflowed, and the
-// loss scale stays the same until then.
-func (t *Trainer) Accumulate(b *data.Batch) error {
-	dlogits, err := t.forward(b)
-	if err != nil {
-		return err
-	}
-	t.cfg.Model.Backward(&t.ctx, dlogits, false)
-	w := &t.window
-	if w.sums == nil {
-		for _, grad := range t.grads {
-			w.sums = append(w.sums, make([]float32, len(grad)))
-		}
-	}
-	if unscale := t.cfg.Scaler.Inverse(); w.where == "" && !(finite(w.lossSum) && t.finite(unscale)) {
-		w.where = t.firstOverflow(b.Inputs[0], unscale, false)
-	}
-	for i, grad := range t.grads {
-		if w.samples == b.Len() { // the first
-			copy(w.sums[i], grad)
-		} else {
-			t.add(w.sums[i], grad)
-		}
-	}
-	t.progress.Batch++
-	return nil
-}
-
 // OverflowError reports that the gradients go on overflowing and no loss scale helps.
 type OverflowError struct {
 	Step  int64  // the last step, from 1
@@ -222,16 +195,16 @@ func (e *OverflowError) Error() string {
 
 func (e *OverflowError) Unwrap() error { return e.Err }
 
-// Step takes a step by the gradients of a batch, and of the batches that were accumulated
-// before it. The error is
+// Step takes a step by the mean gradient of a batch. The error is
 //   - a [*DivergedError] if the gradients overflow because weights are not finite or, in
 //     fp32, if the loss is not finite although the inputs are;
 //   - an [*OverflowError], which names the layer that overflowed first, if the gradients
 //     overflow and the loss scale cannot be lowered any further;
 //   - one that tells the learning rate if the schedule gives one that is negative, not
-//     finite, or too large for fp32.
+//     finite, or too large for fp32;
+//   - one that says how the batch does not fit the graph or the loss.
 //
-// In all these cases the model is as it was after the last step that was taken.
+// In all these cases the weights are as they were after the last step that was taken.
 func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	scaler := t.cfg.Scaler
 	r := StepResult{LearningRate: t.cfg.Schedule(t.cfg.Optimizer.State().Steps)}
@@ -239,35 +212,25 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 		return r, fmt.Errorf("trainer: step %d: the schedule gives a learning rate of %v: want a number from 0 to %.2g",
 			t.progress.Steps+1, r.LearningRate, math.MaxFloat32)
 	}
-	dlogits, err := t.forward(b)
+	if err := t.ready(b); err != nil {
+		return r, err
+	}
+	finiteGradients, err := t.pass(b)
 	if err != nil {
 		return r, err
 	}
+	weight := t.cfg.Loss.Weight(b.Targets)
+	if weight > 0 {
+		r.Loss = t.loss.Sum / weight
+	}
+	t.count(b, r.Loss)
 
 	// The gradients stay scaled: the optimizer divides them as it reads them.
-	w := &t.window
-	r.Loss = w.lossSum / float64(w.samples)
 	unscale := scaler.Inverse()
-	whole := w.samples == b.Len()
-	if !whole {
-		unscale /= float32(w.samples) / float32(w.first)
-	}
-	streams := whole && t.streams(b.Len(), unscale)
-	if streams {
-		r.Skipped = !t.model.BackwardInputs(&t.ctx, dlogits, b.Finite)
-	} else {
-		t.cfg.Model.Backward(&t.ctx, dlogits, false)
-		if !whole {
-			for i, grad := range t.grads {
-				t.add(grad, w.sums[i])
-			}
-		}
-		r.Skipped = !t.finite(unscale)
-		t.ctx.Profile.Lap("check")
-	}
+	r.Skipped = !finiteGradients || !t.finite(unscale)
+	t.cfg.Profile.Lap("check")
 	if !finite(r.Loss) {
-		if t.cfg.Precision == tensor.F32 && !w.badInput {
-			t.window = window{sums: w.sums}
+		if t.cfg.Precision == tensor.F32 && !nonFiniteInput(b) {
 			if err := t.diverged(t.progress.Steps + 1); err != nil {
 				return r, err
 			}
@@ -279,26 +242,19 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 		return r, fmt.Errorf("trainer: %w", err)
 	}
 	if r.Skipped {
-		if r.Overflow = w.where; r.Overflow == "" {
-			r.Overflow = t.firstOverflow(b.Inputs[0], unscale, streams)
+		if r.Overflow, err = t.findOverflow(b, unscale); err != nil {
+			return r, err
 		}
 		t.progress.Skipped++
 		t.progress.EpochSkipped++
 	} else {
-		if streams {
-			t.sink.optimizer.Begin(r.LearningRate, unscale)
-			t.model.StreamGradients(&t.ctx, &t.sink)
-		} else {
-			r.GradNorm, unscale = t.clip(unscale)
-			t.cfg.Optimizer.Step(t.cfg.Engine, r.LearningRate, unscale)
-			t.ctx.Profile.Lap("optimizer")
-		}
+		r.GradNorm, unscale = t.clip(unscale)
+		t.update(r.LearningRate, unscale)
 		t.updateAverage()
 		if err := scaler.Stepped(); err != nil {
 			return r, fmt.Errorf("trainer: %w", err)
 		}
 	}
-	t.window = window{sums: w.sums}
 	t.progress.Steps++
 	t.progress.Batch++
 
@@ -314,61 +270,133 @@ func (t *Trainer) Step(b *data.Batch) (StepResult, error) {
 	return r, nil
 }
 
-// labels returns the one target of each sample, in the memory of into.
-func labels(into []int, b *data.Batch) []int {
-	into = into[:0]
-	for _, label := range b.Targets[0].I32() {
-		into = append(into, int(label))
+// ready makes a plan for a batch, unless there is one that does.
+func (t *Trainer) ready(b *data.Batch) error {
+	rows, parts := b.Len(), false
+	if t.cfg.Batch > 0 && rows > t.cfg.Batch {
+		rows, parts = t.cfg.Batch, true
 	}
-	return into
+	unscale := float64(t.cfg.Scaler.Inverse())
+	if t.plan != nil && rows <= t.planned && (t.splits || !parts) && unscale <= t.maxUnscale {
+		return nil
+	}
+	if err := checkTargets(t.cfg.Graph, t.cfg.Loss, b); err != nil {
+		return err
+	}
+	t.targets = t.targets[:0]
+	for range b.Targets {
+		t.targets = append(t.targets, new(tensor.Tensor))
+	}
+	t.splits = t.splits || parts
+	t.planned = max(rows, t.planned, t.cfg.Batch)
+	t.maxUnscale = max(t.maxUnscale, unscale)
+	if c := t.cfg.Scaler.Config(); c.Mode == lossscale.Dynamic {
+		t.maxUnscale = max(t.maxUnscale, 1/float64(c.Floor))
+	}
+	t.plan = nil // which frees its memory before there is another
+	plan, err := t.cfg.Graph.Plan(nn.PlanConfig{
+		Engine: t.cfg.Engine, Batch: t.planned, Precision: t.cfg.Precision, Training: true, Profile: t.cfg.Profile,
+		Stream: t.sink.optimizer != nil && !t.splits, MaxUnscale: t.maxUnscale,
+	})
+	if err != nil {
+		return fmt.Errorf("trainer: %w", err)
+	}
+	t.plan = plan
+	t.loss.Outputs, t.loss.DOut = nil, nil
+	for i := range t.cfg.Graph.Outputs() {
+		t.loss.Outputs = append(t.loss.Outputs, plan.Output(i))
+		t.loss.DOut = append(t.loss.DOut, plan.OutputGradient(i))
+	}
+	t.loss.Targets = t.targets
+	return nil
 }
 
-// forward computes a batch's loss, notes it, and returns its gradient by the logits,
-// scaled. The gradient is the sum over the samples divided by the size of the window's
-// first batch, so that the gradients of all batches can be added up.
-func (t *Trainer) forward(b *data.Batch) (dlogits *tensor.Tensor, err error) {
-	if b.Inputs[0].DType() != t.cfg.Precision {
-		return nil, fmt.Errorf("trainer: a batch of %v for a trainer in %v", b.Inputs[0].DType(), t.cfg.Precision)
+// Memory returns the memory of the plan of the last step, or zeros before the first.
+func (t *Trainer) Memory() nn.Memory {
+	if t.plan == nil {
+		return nn.Memory{}
 	}
-	n, w, p := b.Len(), &t.window, &t.progress
-	if w.samples == 0 {
-		w.first = n
+	return t.plan.Memory()
+}
+
+// pass goes forward and backward over all parts of a batch. It returns whether the gradients
+// that are streamed are finite, and leaves the sum of the losses in t.loss.Sum.
+func (t *Trainer) pass(b *data.Batch) (finite bool, err error) {
+	t.loss.Sum = 0
+	t.loss.Factor = 0
+	if weight := t.cfg.Loss.Weight(b.Targets); weight > 0 {
+		t.loss.Factor = t.cfg.Scaler.Scale() * float32(t.cfg.LossWeight) / float32(weight)
 	}
-	scale := t.cfg.Scaler.Scale() * float32(t.cfg.LossWeight)
-	if n != w.first {
-		scale *= float32(n) / float32(w.first)
+	finite = true
+	for from := 0; from < b.Len(); from += t.planned {
+		to := min(from+t.planned, b.Len())
+		for i, x := range b.Inputs {
+			t.inputs[i].ViewRows(x, from, to)
+		}
+		for i, x := range b.Targets {
+			t.targets[i].ViewRows(x, from, to)
+		}
+		pos := nn.Position{Epoch: t.progress.Epoch, First: b.First + from}
+		if err := t.plan.Forward(pos, t.inputs, b.Finite); err != nil {
+			return false, fmt.Errorf("trainer: %w", err)
+		}
+		t.loss.Sum = t.cfg.Loss.Sum(&t.loss)
+		if t.cfg.OnGradient != nil {
+			t.cfg.OnGradient(t.progress.Steps, t.loss.DOut[0])
+		}
+		t.cfg.Profile.Lap("loss")
+		if t.plan.Overflow() == "" {
+			finite = t.plan.Backward(from > 0) && finite
+		}
+		if t.plan.Overflow() != "" { // in the search for it
+			break
+		}
 	}
-	t.ctx.Pass = uint64(p.Epoch)<<32 + uint64(p.Batch)
-	logits := t.cfg.Model.Forward(&t.ctx, b.Inputs[0])
-	t.labels = labels(t.labels, b)
-	loss, dlogits := t.loss.Loss(logits, t.labels, scale)
-	w.samples += n
-	w.lossSum += loss * float64(n)
+	return finite, nil
+}
+
+// count adds a batch's loss to the epoch's.
+func (t *Trainer) count(b *data.Batch, loss float64) {
+	p := &t.progress
 	if finite(loss) {
-		p.LossSum += loss * float64(n)
-		p.Samples += n
+		p.LossSum += loss * float64(b.Len())
+		p.Samples += b.Len()
 	} else { // it would hide all others of the epoch
-		p.NonFinite += n
-		w.badInput = w.badInput || b.Inputs[0].FirstNonFinite() >= 0
+		p.NonFinite += b.Len()
 	}
-	if t.cfg.OnGradient != nil {
-		t.cfg.OnGradient(p.Steps, dlogits)
-	}
-	t.ctx.Profile.Lap("loss")
-	return dlogits, nil
 }
 
-// add adds one gradient to another.
-func (t *Trainer) add(sum, grad []float32) {
-	t.cfg.Engine.AddRows(sum, tensor.MatrixF32(grad, 1, len(grad)))
+// nonFiniteInput returns whether an input of a batch is not finite.
+func nonFiniteInput(b *data.Batch) bool {
+	return slices.ContainsFunc(b.Inputs, func(x *tensor.Tensor) bool {
+		return x.DType() != tensor.I32 && x.FirstNonFinite() >= 0
+	})
+}
+
+// update has the optimizer take a step.
+func (t *Trainer) update(rate float64, unscale float32) {
+	t.cfg.Optimizer.Begin(rate, unscale)
+	for i := range t.params {
+		if grad := t.plan.Gradient(i); grad != nil {
+			t.cfg.Optimizer.Update(t.cfg.Engine, i, grad)
+		}
+	}
+	t.cfg.Profile.Lap("optimizer")
+	t.plan.Stream(&t.sink)
+	t.plan.Commit()
 }
 
 // finite returns whether x is neither infinite nor NaN.
 func finite(x float64) bool { return x-x == 0 }
 
-// finite returns whether all gradients, times unscale, are finite.
+// finite returns whether all gradients that are stored, times unscale, are finite.
 func (t *Trainer) finite(unscale float32) bool {
-	return !slices.ContainsFunc(t.grads, func(grad []float32) bool { return !t.cfg.Engine.Finite(grad, unscale) })
+	for i := range t.params {
+		if grad := t.plan.Gradient(i); grad != nil && !t.cfg.Engine.Finite(grad, unscale) {
+			return false
+		}
+	}
+	return true
 }
 
 // clip bounds the gradients and returns their norm, if it is bounded. unscale is the factor
@@ -376,14 +404,14 @@ func (t *Trainer) finite(unscale float32) bool {
 func (t *Trainer) clip(unscale float32) (norm float64, by float32) {
 	c := t.cfg.Clip
 	if c.Value > 0 {
-		for _, grad := range t.grads {
-			t.cfg.Engine.Clamp(grad, float32(c.Value/float64(unscale)))
+		for i := len(t.params) - 1; i >= 0; i-- {
+			t.cfg.Engine.Clamp(t.plan.Gradient(i), float32(c.Value/float64(unscale)))
 		}
 	}
 	if c.Norm > 0 {
 		squares := 0.0
-		for _, p := range t.params {
-			squares += t.cfg.Engine.SumSquares(p.Grad)
+		for i := range t.params {
+			squares += t.cfg.Engine.SumSquares(t.plan.Gradient(i))
 		}
 		norm = math.Sqrt(squares) * float64(unscale)
 		if norm > c.Norm {
@@ -393,29 +421,25 @@ func (t *Trainer) clip(unscale float32) (norm float64, by float32) {
 	return norm, unscale
 }
 
-// streams returns whether the optimizer can take the gradients of a batch while
-// they are computed. They are sums, over the batch, of products of fp16 values. These
-// sums must be finite in fp32 for any values, before and after unscaling.
-func (t *Trainer) streams(batch int, unscale float32) bool {
-	return t.model != nil && float64(batch)*fp16.Max*fp16.Max*max(float64(unscale), 1) < math.MaxFloat32
-}
-
-// firstOverflow says where the last pass overflowed first.
-func (t *Trainer) firstOverflow(x *tensor.Tensor, unscale float32, streamed bool) string {
-	if m, ok := t.cfg.Model.(interface{ FirstOverflow() string }); ok {
-		if where := m.FirstOverflow(); where != "" {
-			return where
+// findOverflow passes over a batch again and says where it overflows first.
+func (t *Trainer) findOverflow(b *data.Batch, unscale float32) (string, error) {
+	t.plan.Trace(true)
+	defer t.plan.Trace(false)
+	if _, err := t.pass(b); err != nil {
+		return "", err
+	}
+	if where := t.plan.Overflow(); where != "" {
+		return where, nil
+	}
+	if nonFiniteInput(b) {
+		return "the input", nil
+	}
+	for i, p := range slices.Backward(t.params) {
+		if grad := t.plan.Gradient(i); grad != nil && !t.cfg.Engine.Finite(grad, unscale) {
+			return "the gradient of " + p.Name, nil
 		}
 	}
-	if x.FirstNonFinite() >= 0 {
-		return "the input"
-	}
-	for i, grad := range t.grads {
-		if !streamed && !t.cfg.Engine.Finite(grad, unscale) {
-			return "the gradient of " + t.params[len(t.params)-1-i].Name
-		}
-	}
-	return "an unknown place"
+	return "an unknown place", nil
 }
 
 // Progress is how far a run has come. It is part of a checkpoint.
@@ -432,8 +456,8 @@ type Progress struct {
 	EpochSkipped int64   `json:"epoch_skipped"`        // steps
 
 	// In validation, see [FitConfig]:
-	Best      float64 `json:"best"`       // the highest accuracy so far
-	BestEpoch int     `json:"best_epoch"` // the epoch of that accuracy; 0 for none
+	Best      float64 `json:"best"`       // the best value so far
+	BestEpoch int     `json:"best_epoch"` // its epoch; 0 for none
 }
 
 // Progress returns how far the run has come.

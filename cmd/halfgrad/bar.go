@@ -41,13 +41,13 @@ func (b *bar) step(e trainer.StepEvent) {
 	if b.accuracy != "" {
 		fields = append(fields, b.accuracy)
 	}
-	b.line.show(int64(min(e.Batch*s.Batch, images)), fields...)
+	b.line.show(int64(min(e.Batch*s.Batch*s.Accumulate, images)), fields...)
 }
 
 // epoch notes the accuracy, and makes room for a line.
 func (b *bar) epoch(e trainer.EpochEvent) {
 	if e.Validation.Samples > 0 {
-		b.accuracy = fmt.Sprintf("accuracy %.4f", e.Validation.Accuracy())
+		b.accuracy = fmt.Sprintf("accuracy %.4f", b.session.accuracy.Value())
 	}
 	b.clear()
 }
@@ -66,7 +66,7 @@ func (s *session) epochLine(e trainer.EpochEvent) string {
 	line := fmt.Sprintf("epoch %*d/%d  loss %.4f", len(fmt.Sprint(s.Epochs)), e.Epoch, s.Epochs, e.TrainLoss)
 	accuracy := ""
 	if e.Validation.Samples > 0 {
-		accuracy = fmt.Sprintf("accuracy %.4f", e.Validation.Accuracy())
+		accuracy = fmt.Sprintf("accuracy %.4f", s.accuracy.Value())
 	}
 	speed := fmt.Sprintf("  %.0f images/s", e.ImagesPerSec)
 	full := line

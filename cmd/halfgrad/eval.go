@@ -11,7 +11,7 @@ import (
 
 	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/figure"
 	"github.com/halfgrad/halfgrad/data"
-	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/metric"
 	"github.com/halfgrad/halfgrad/trainer"
 )
 
@@ -93,30 +93,29 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	if c.Confusion != "" && test.Classes > maxConfusion {
 		return usagef("--confusion: there are %d classes: want at most %d", test.Classes, maxConfusion)
 	}
-	var mistakes []trainer.Prediction
-	m, err := trainer.Evaluate(ctx, &nn.Context{Engine: engine}, s.model, s.dtype(), test.Standardized(s.Mean, s.Std), func(p trainer.Prediction) {
-		if p.Class != p.Label {
-			mistakes = append(mistakes, p)
-		}
-	})
+	var confused metric.Confusion
+	var wrong mistakes
+	m, err := trainer.Evaluate(ctx, trainer.Evaluation{Engine: engine, Graph: s.model, Precision: s.dtype(), Loss: s.loss()},
+		test.Standardized(s.Mean, s.Std), &confused, &wrong)
 	if err != nil {
 		return err
 	}
+	correct, accuracy := m.Samples-len(wrong.all), confused.Value()
 	var confusion [][]int
-	if m.Confusion.Classes() <= maxConfusion {
-		confusion = m.Confusion.Matrix()
+	if confused.Classes() <= maxConfusion {
+		confusion = confused.Matrix()
 	}
-	classes := make([]classEvaluation, m.Confusion.Classes())
+	classes := make([]classEvaluation, confused.Classes())
 	for k := range classes {
-		r := m.Confusion.Class(k)
+		r := confused.Class(k)
 		classes[k] = classEvaluation{k, r.Support, r.Precision, r.Recall, r.F1}
 	}
-	if err := c.draw(m, confusion, classes, mistakes, test); err != nil {
+	if err := c.draw(m.Samples, confusion, classes, &wrong, test); err != nil {
 		return err
 	}
 	if c.JSON {
 		return json.NewEncoder(e.stdout).Encode(evaluation{
-			TestAccuracy: number(m.Accuracy()), TestLoss: number(m.Loss), Correct: m.Correct, Images: m.Samples,
+			TestAccuracy: number(accuracy), TestLoss: number(m.Loss), Correct: correct, Images: m.Samples,
 			Precision: s.Precision, Kernel: engine.Tier(), Threads: engine.Threads(), WeightsSHA256: trainer.WeightsSHA256(s.model),
 			Classes: classes, Confusion: confusion,
 		})
@@ -139,23 +138,23 @@ func (c *evalCmd) Run(ctx context.Context, e *env) error {
 	}
 	switch {
 	case c.Mistakes == "":
-	case len(mistakes) == 0:
+	case len(wrong.all) == 0:
 		fmt.Fprintf(e.stdout, "wrote %s, but there is no mistake to show\n", c.Mistakes)
 	default:
-		fmt.Fprintf(e.stdout, "wrote %s, %d of %d mistakes\n", c.Mistakes, min(c.Worst, len(mistakes)), len(mistakes))
+		fmt.Fprintf(e.stdout, "wrote %s, %d of %d mistakes\n", c.Mistakes, min(c.Worst, len(wrong.all)), len(wrong.all))
 	}
-	_, err = fmt.Fprintf(e.stdout, "test accuracy %.4f (%d of %d images), loss %.4f\n", m.Accuracy(), m.Correct, m.Samples, m.Loss)
+	_, err = fmt.Fprintf(e.stdout, "test accuracy %.4f (%d of %d images), loss %.4f\n", accuracy, correct, m.Samples, m.Loss)
 	return err
 }
 
 // draw writes the figures that the flags ask for.
-func (c *evalCmd) draw(m trainer.Metrics, confusion [][]int, classes []classEvaluation, mistakes []trainer.Prediction, test *data.Images) error {
+func (c *evalCmd) draw(samples int, confusion [][]int, classes []classEvaluation, wrong *mistakes, test *data.Images) error {
 	if c.Confusion != "" {
 		var recall, precision []float64
 		for _, k := range classes {
 			recall, precision = append(recall, k.Recall), append(precision, k.Precision)
 		}
-		title := fmt.Sprintf("%d of %d images right, %.2f %%", m.Correct, m.Samples, 100*m.Accuracy())
+		title := fmt.Sprintf("%d of %d images right, %.2f %%", samples-len(wrong.all), samples, 100*float64(samples-len(wrong.all))/float64(samples))
 		if err := saveFigure(figure.Confusion(title, confusion, recall, precision), "--confusion", c.Confusion); err != nil {
 			return err
 		}
@@ -163,10 +162,10 @@ func (c *evalCmd) draw(m trainer.Metrics, confusion [][]int, classes []classEval
 	if c.Mistakes == "" {
 		return nil
 	}
-	worst := worstMistakes(mistakes, c.Worst)
-	title := fmt.Sprintf("No mistake in %d images", m.Samples)
-	if len(mistakes) > 0 {
-		title = fmt.Sprintf("%d of %d mistakes in %d images, the most confident first", len(worst), len(mistakes), m.Samples)
+	worst := wrong.worst(c.Worst)
+	title := fmt.Sprintf("No mistake in %d images", samples)
+	if len(wrong.all) > 0 {
+		title = fmt.Sprintf("%d of %d mistakes in %d images, the most confident first", len(worst), len(wrong.all), samples)
 	}
 	var sheet []figure.Mistake
 	for _, p := range worst {
@@ -183,15 +182,5 @@ func (c *evalCmd) draw(m trainer.Metrics, confusion [][]int, classes []classEval
 func worstClasses(classes []classEvaluation, n int) []classEvaluation {
 	worst := slices.DeleteFunc(slices.Clone(classes), func(k classEvaluation) bool { return k.Support == 0 })
 	slices.SortStableFunc(worst, func(a, b classEvaluation) int { return cmp.Compare(a.F1, b.F1) })
-	return worst[:min(n, len(worst))]
-}
-
-// worstMistakes returns at most n of the mistakes, the most confident ones first. Among
-// equals the larger loss comes first.
-func worstMistakes(mistakes []trainer.Prediction, n int) []trainer.Prediction {
-	worst := slices.Clone(mistakes)
-	slices.SortStableFunc(worst, func(p, q trainer.Prediction) int {
-		return cmp.Or(cmp.Compare(q.Probability, p.Probability), cmp.Compare(q.Loss, p.Loss))
-	})
 	return worst[:min(n, len(worst))]
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/internal/datatest"
-	"github.com/halfgrad/halfgrad/trainer"
 )
 
 // beginner returns a data folder and the folder of a run of one step on it: a
@@ -142,21 +141,21 @@ func TestEvalMistakesAreWrong(t *testing.T) {
 }
 
 func TestWorstMistakes(t *testing.T) {
-	all := []trainer.Prediction{
+	m := &mistakes{all: []mistake{
 		{Index: 0, Probability: 0.5, Loss: 9},
 		{Index: 1, Probability: 0.9, Loss: 2},
 		{Index: 2, Probability: 1, Loss: 20},
 		{Index: 3, Probability: 1, Loss: 30},
 		{Index: 4, Probability: 0.9, Loss: 2},
-	}
+	}}
 	var got []int
-	for _, p := range worstMistakes(all, 4) {
+	for _, p := range m.worst(4) {
 		got = append(got, p.Index)
 	}
 	if want := []int{3, 2, 1, 4}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if n := len(worstMistakes(all, 9)); n != 5 || all[0].Index != 0 {
+	if n := len(m.worst(9)); n != 5 || m.all[0].Index != 0 {
 		t.Errorf("%d of 5 mistakes, or they were moved", n)
 	}
 }

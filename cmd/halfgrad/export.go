@@ -64,9 +64,9 @@ func (c *exportCmd) Run(e *env) error {
 }
 
 // export writes the file path. An error in the weights is one in the user's input.
-func export(path, format string, model *nn.Sequential, dtype tensor.DType, s settings, metadata map[string]string) error {
+func export(path, format string, model *nn.Graph, dtype tensor.DType, s settings, metadata map[string]string) error {
 	if format == "onnx" {
-		b, err := interchange.ONNX(model, interchange.ONNXConfig{Precision: dtype, Mean: s.Mean, Std: s.Std, Metadata: metadata})
+		b, err := interchange.ONNX(model, interchange.ONNXConfig{Precision: dtype, Input: "pixels", Mean: s.Mean, Std: s.Std, Metadata: metadata})
 		if err != nil {
 			return usageError{err}
 		}

@@ -114,7 +114,7 @@ func TestExportONNX(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := interchange.ONNX(model, interchange.ONNXConfig{Precision: tt.want, Mean: s.Mean, Std: s.Std, Metadata: map[string]string{
+		want, err := interchange.ONNX(model, interchange.ONNXConfig{Precision: tt.want, Input: "pixels", Mean: s.Mean, Std: s.Std, Metadata: map[string]string{
 			"producer": "halfgrad", "precision": tt.precision,
 			"settings":   strings.Replace(f.Metadata[settingsKey], fmt.Sprintf("%q:%q,", "place", s.Origin.Place), "", 1),
 			"data":       fmt.Sprintf(`{"train_sha256":%q,"test_sha256":%q}`, s.Origin.Train, s.Origin.Test),

@@ -36,7 +36,7 @@ func (s *session) failed(err error) error {
 }
 
 // checkTestLoss returns a [*trainer.DivergedError] if the test loss at the end is not finite.
-func (s *session) checkTestLoss(m trainer.Metrics) error {
+func (s *session) checkTestLoss(m trainer.Result) error {
 	if m.Loss-m.Loss == 0 {
 		return nil
 	}

@@ -84,7 +84,7 @@ func (c *importCmd) Run(e *env) error {
 		return err
 	}
 	f.Metadata[importKey] = string(note)
-	if err := s.save(f); err != nil {
+	if err := errors.Join(s.save(f), s.spec().Note(f)); err != nil {
 		return err
 	}
 	if err := checkpoint.Write(path, f); err != nil {
@@ -96,18 +96,19 @@ func (c *importCmd) Run(e *env) error {
 
 // settings returns the settings of the network. Those of training have the defaults of
 // halfgrad train, and no meaning.
-func (c *importCmd) settings(metadata map[string]string, model *nn.Sequential) (settings, error) {
+func (c *importCmd) settings(metadata map[string]string, model *nn.Graph) (settings, error) {
 	s := settings{LR: 0.1, LossScale: "dynamic", Mean: mnistMean, Std: mnistStd}
 	if err := kong.ApplyDefaults(&s); err != nil {
 		return s, err
 	}
-	for _, l := range model.Layers() {
-		if l, ok := l.(*nn.Linear); ok {
-			if len(s.Widths) == 0 {
-				s.Widths = append(s.Widths, l.Weight.Shape[0])
-			}
-			s.Widths = append(s.Widths, l.Weight.Shape[1])
+	for _, p := range model.Params() {
+		if len(p.Shape) != 2 {
+			continue // a bias
 		}
+		if len(s.Widths) == 0 {
+			s.Widths = append(s.Widths, p.Shape[0])
+		}
+		s.Widths = append(s.Widths, p.Shape[1])
 	}
 	for key, v := range map[string]*float32{meanKey: &s.Mean, stdKey: &s.Std} {
 		if text, ok := metadata[key]; ok {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/halfgrad/halfgrad/data/digit"
 	"github.com/halfgrad/halfgrad/internal/datatest"
+	"github.com/halfgrad/halfgrad/nn"
 )
 
 // printed returns words in four typefaces, black on white.
@@ -60,7 +61,11 @@ func TestPredictNotice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.ctx.Engine, err = newEngine("auto", 1); err != nil {
+	engine, err := newEngine("auto", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.plan, err = p.model.Plan(nn.PlanConfig{Engine: engine, Batch: 1, Precision: p.dtype()}); err != nil {
 		t.Fatal(err)
 	}
 	// notice returns whether there is one, and whether the class is label.

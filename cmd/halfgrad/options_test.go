@@ -205,7 +205,7 @@ func TestInspectCommand(t *testing.T) {
 			lost++
 		}
 	}
-	if len(lines) != 8 || lost == 0 {
+	if len(lines) != 10 || lost == 0 {
 		t.Errorf("%d lines, %d of them of gradients that need the scale", len(lines), lost)
 	}
 	checkUsageError(t, command(t, "inspect", "--checkpoint", filepath.Join(out, "none")), "none")

@@ -16,7 +16,6 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/data/digit"
 	"github.com/halfgrad/halfgrad/nn"
-	"github.com/halfgrad/halfgrad/portable"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -52,7 +51,11 @@ func (c *predictCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	if p.ctx.Engine, err = newEngine(c.Kernel, c.Threads); err != nil {
+	engine, err := newEngine(c.Kernel, c.Threads)
+	if err != nil {
+		return err
+	}
+	if p.plan, err = p.model.Plan(nn.PlanConfig{Engine: engine, Batch: 1, Precision: p.dtype()}); err != nil {
 		return err
 	}
 	var bad []error
@@ -236,8 +239,8 @@ func shade(b *strings.Builder, pixels []byte, width int) {
 // predictor is a network that tells the class of an image.
 type predictor struct {
 	*network
-	ctx           nn.Context
-	height, width int // of the images
+	plan          *nn.Plan // of one image
+	height, width int      // of the images
 }
 
 // loadPredictor returns the network in a checkpoint. The caller sets the engine.
@@ -267,20 +270,15 @@ func (p *predictor) predict(pixels []byte) ([]float32, error) {
 	}
 	x := tensor.New(p.dtype(), 1, len(pixels))
 	x.Matrix().StoreRow(sample.Inputs[0].F32(), 0)
-	logits := p.model.Forward(&p.ctx, x)
+	if err := p.plan.Forward(nn.Position{}, []*tensor.Tensor{x}, false); err != nil {
+		return nil, err
+	}
+	logits := p.plan.Output(0)
 	if logits.FirstNonFinite() >= 0 {
 		return nil, errors.New("the network's outputs are not all finite: it overflows, or its weights are damaged")
 	}
 	probabilities := make([]float32, logits.Len())
-	logits.Matrix().LoadRow(probabilities, 0)
-	top := probabilities[nn.Argmax(probabilities)]
-	var sum float32
-	for i, v := range probabilities {
-		probabilities[i] = portable.Exp(v - top)
-		sum += probabilities[i]
-	}
-	for i := range probabilities {
-		probabilities[i] /= sum
-	}
+	logits.Elements().Load(probabilities)
+	nn.Probabilities(probabilities)
 	return probabilities, nil
 }

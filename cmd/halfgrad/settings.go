@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/halfgrad/halfgrad/checkpoint/safetensors"
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/models"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -277,15 +277,18 @@ func (s settings) schedule(epoch int64) trainer.Schedule {
 	return schedule
 }
 
-// newModel returns the network, with first weights if rng is not nil.
-func (s settings) newModel(rng *rand.Rand) *nn.Sequential {
-	return nn.MLP{Widths: s.Widths, InputDropout: s.InputDropout, Dropout: s.Dropout}.New(rng)
+// spec returns the description of the network.
+func (s settings) spec() models.Spec {
+	return models.MLP{Inputs: s.Widths[0], Widths: s.Widths[1:], InputDropout: s.InputDropout, Dropout: s.Dropout}.Spec()
 }
+
+// loss returns what training minimises.
+func (s settings) loss() nn.Loss { return nn.CrossEntropy{Smoothing: float32(s.Smoothing)} }
 
 // network is what a checkpoint holds.
 type network struct {
 	settings
-	model *nn.Sequential
+	model *nn.Graph
 	file  *checkpoint.File
 }
 
@@ -323,8 +326,11 @@ func loadNetwork(path string) (*network, error) {
 
 // restored returns the network that a checkpoint holds, with the averaged weights if
 // the run had them.
-func (s settings) restored(f *checkpoint.File) (*nn.Sequential, error) {
-	model := s.newModel(nil)
+func (s settings) restored(f *checkpoint.File) (*nn.Graph, error) {
+	model, err := s.spec().Blank()
+	if err != nil {
+		return nil, err
+	}
 	return model, trainer.LoadWeights(model, f)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/metric"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/trainer"
 )
@@ -72,22 +73,23 @@ const (
 type session struct {
 	*trainCmd
 	*env
-	images  *data.MNIST
-	fitted  data.Dataset // the training images without the hold-out
-	train   *data.Loader
-	val     data.Dataset // nil without a hold-out
-	test    data.Dataset
-	engine  *kernels.Engine
-	model   *nn.Sequential
-	scaler  *lossscale.Scaler
-	trainer *trainer.Trainer
-	metrics *metricsFile
-	board   *board
-	bar     *bar
-	folder  *runfolder.Folder
-	initial *initial // nil without --init
-	stale   bool     // whether files of an earlier run may be in --out
-	kept    string   // what became of an earlier run in --out, for people
+	images   *data.MNIST
+	fitted   data.Dataset // the training images without the hold-out
+	train    *data.Loader
+	val      data.Dataset // nil without a hold-out
+	test     data.Dataset
+	engine   *kernels.Engine
+	model    *nn.Graph
+	accuracy metric.Accuracy // of the last evaluation of the validation images
+	scaler   *lossscale.Scaler
+	trainer  *trainer.Trainer
+	metrics  *metricsFile
+	board    *board
+	bar      *bar
+	folder   *runfolder.Folder
+	initial  *initial // nil without --init
+	stale    bool     // whether files of an earlier run may be in --out
+	kept     string   // what became of an earlier run in --out, for people
 }
 
 func (c *trainCmd) Run(ctx context.Context, e *env) (err error) {
@@ -322,15 +324,18 @@ func (s *session) fitToData() error {
 	}
 	var err error
 	s.train, err = data.NewLoader(dealt, data.LoaderConfig{
-		BatchSize: s.Batch, DType: s.dtype(), Shuffle: true, Seed: s.Seed,
-		Ahead: s.engine.Threads() > 1 && s.Batch*features >= data.AheadFrom,
+		BatchSize: s.Batch * s.Accumulate, DType: s.dtype(), Shuffle: true, Seed: s.Seed,
+		Ahead: s.engine.Threads() > 1 && s.Batch*s.Accumulate*features >= data.AheadFrom,
 	})
 	return err
 }
 
 // build makes the trainer, and puts it where saved left off.
 func (s *session) build(saved *checkpoint.File) error {
-	s.model = s.newModel(nn.NewRand(s.Seed))
+	var err error
+	if s.model, err = s.spec().Graph(s.Seed); err != nil {
+		return usageError{err}
+	}
 	if err := s.initialize(); err != nil {
 		return usageError{err}
 	}
@@ -345,11 +350,10 @@ func (s *session) build(saved *checkpoint.File) error {
 	if err != nil {
 		return usageError{err}
 	}
-	epoch := (s.train.Batches()-1)/s.Accumulate + 1 // steps
 	s.trainer, err = trainer.New(trainer.Config{
-		Engine: s.engine, Model: s.model, Optimizer: optimizer, Scaler: s.scaler, Precision: s.dtype(),
-		Schedule:  s.schedule(int64(epoch)),
-		Smoothing: s.Smoothing, LossWeight: s.LossWeight, Average: s.EMA,
+		Engine: s.engine, Graph: s.model, Loss: s.loss(), Optimizer: optimizer, Scaler: s.scaler, Precision: s.dtype(),
+		Schedule: s.schedule(int64(s.train.Batches())), Batch: s.Batch,
+		LossWeight: s.LossWeight, Average: s.EMA,
 		Clip:       trainer.Clip{Norm: s.ClipNorm, Value: s.ClipValue},
 		OnGradient: s.InjectOverflow.inject(),
 	})
@@ -367,7 +371,7 @@ func (s *session) run(ctx context.Context) error {
 	s.announce()
 	start := time.Now()
 	err := s.trainer.Fit(ctx, trainer.FitConfig{
-		Train: s.train, Validation: s.val, Accumulate: s.Accumulate,
+		Train: s.train, Validation: s.val, Metrics: []metric.Metric{&s.accuracy},
 		Epochs: s.Epochs, MaxSteps: s.MaxSteps, Patience: s.EarlyStop,
 		OnStep:  s.stepDone,
 		OnEpoch: func(e trainer.EpochEvent) error { return s.epochDone(ctx, e) },
@@ -379,7 +383,8 @@ func (s *session) run(ctx context.Context) error {
 	if err != nil {
 		return err // a checkpoint of the last epoch is there
 	}
-	m, err := s.trainer.Evaluate(ctx, s.test)
+	var right metric.Accuracy
+	m, err := s.trainer.Evaluate(ctx, s.test, &right)
 	if err != nil {
 		return s.interrupted(err)
 	}
@@ -390,13 +395,13 @@ func (s *session) run(ctx context.Context) error {
 		return err
 	}
 	p, hash := s.trainer.Progress(), trainer.WeightsSHA256(s.model)
-	accuracy, loss := number(m.Accuracy()), number(m.Loss)
+	accuracy, loss := number(right.Value()), number(m.Loss)
 	s.metrics.add(doneEvent{Event: "done", Epochs: p.Epoch, Steps: p.Steps, SkippedSteps: p.Skipped, TestAccuracy: &accuracy, TestLoss: &loss, WeightsSHA256: hash})
 	if s.EarlyStop > 0 && p.Epoch-p.BestEpoch >= s.EarlyStop {
 		fmt.Fprintf(s.stdout, "stopped  early: no validation accuracy above that of epoch %d, %.4f, in %d epochs\n", p.BestEpoch, p.Best, s.EarlyStop)
 	}
 	fmt.Fprintf(s.stdout, "saved %s, weights sha256 %s\n", filepath.Join(s.Out, checkpointName), s.shortened(hash))
-	fmt.Fprintf(s.stdout, "test accuracy %.4f (%d of %d images) after %d epochs, in %.1f s\n", m.Accuracy(), m.Correct, m.Samples, p.Epoch, time.Since(start).Seconds())
+	fmt.Fprintf(s.stdout, "test accuracy %.4f (%d of %d images) after %d epochs, in %.1f s\n", right.Value(), right.Correct, m.Samples, p.Epoch, time.Since(start).Seconds())
 	return nil
 }
 
@@ -405,7 +410,7 @@ func (s *session) announce() {
 	c := s.settings
 	parameters := 0
 	for _, p := range s.model.Params() {
-		parameters += len(p.Master)
+		parameters += p.Len()
 	}
 	p := s.trainer.Progress()
 	s.metrics.add(startEvent{
@@ -483,7 +488,7 @@ func (s *session) bends() bool {
 // ratesEvery returns after how many steps each the metrics tell the learning rate:
 // often enough to draw the schedule, and some hundred times in all.
 func (s *session) ratesEvery() int64 {
-	steps := int64(s.Epochs) * int64((s.train.Batches()-1)/s.Accumulate+1)
+	steps := int64(s.Epochs) * int64(s.train.Batches())
 	return max(1, steps/128)
 }
 
@@ -498,16 +503,16 @@ func (s *session) epochDone(ctx context.Context, e trainer.EpochEvent) error {
 		SkippedSteps: e.Skipped, LearningRate: number(e.LearningRate), ImagesPerSec: number(math.Round(e.ImagesPerSec)),
 	}
 	if s.val != nil {
-		loss, accuracy := number(e.Validation.Loss), number(e.Validation.Accuracy())
+		loss, accuracy := number(e.Validation.Loss), number(s.accuracy.Value())
 		event.ValidationLoss, event.ValidationAccuracy = &loss, &accuracy
 	}
 	fmt.Fprintln(s.stdout, s.epochLine(e))
 	if s.Metrics != "" || s.board != nil {
-		m, err := s.trainer.Evaluate(ctx, s.test)
-		if err != nil {
+		var right metric.Accuracy
+		if _, err := s.trainer.Evaluate(ctx, s.test, &right); err != nil {
 			return err
 		}
-		event.TestAccuracy = number(m.Accuracy())
+		event.TestAccuracy = number(right.Value())
 		s.metrics.add(event)
 		s.board.epoch(event)
 	}
@@ -552,7 +557,7 @@ func (s *session) save(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.settings.save(f); err != nil {
+	if err := errors.Join(s.settings.save(f), s.spec().Note(f)); err != nil {
 		return err
 	}
 	if s.stale && name != bestName {

@@ -13,6 +13,7 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/metric"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -63,7 +64,8 @@ func train(all data.Dataset) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	model := nn.NewMLP(nn.NewRand(1), all.Inputs()[0].Size(), 64, 64, all.Targets()[0].Classes)
+	model := nn.NewGraph(1)
+	model.Output("logits", nn.MLP(model.Input("point", 2), 64, 64, all.Targets()[0].Classes))
 	optimizer, err := optim.NewAdam(model.Params(), optim.DefaultAdam())
 	if err != nil {
 		return 0, err
@@ -73,7 +75,7 @@ func train(all data.Dataset) (float64, error) {
 		return 0, err
 	}
 	t, err := trainer.New(trainer.Config{
-		Engine: engine, Model: model, Optimizer: optimizer, Scaler: scaler,
+		Engine: engine, Graph: model, Loss: nn.CrossEntropy{}, Optimizer: optimizer, Scaler: scaler,
 		Schedule: trainer.Cosine(0.01, 0, int64(epochs*loader.Batches())), Precision: tensor.F16,
 	})
 	if err != nil {
@@ -82,6 +84,7 @@ func train(all data.Dataset) (float64, error) {
 	if err := t.Fit(context.Background(), trainer.FitConfig{Train: loader, Epochs: epochs}); err != nil {
 		return 0, err
 	}
-	m, err := t.Evaluate(context.Background(), validation)
-	return m.Accuracy(), err
+	var accuracy metric.Accuracy
+	_, err = t.Evaluate(context.Background(), validation, &accuracy)
+	return accuracy.Value(), err
 }

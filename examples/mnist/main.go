@@ -9,6 +9,7 @@ import (
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/lossscale"
+	"github.com/halfgrad/halfgrad/metric"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/optim"
 	"github.com/halfgrad/halfgrad/tensor"
@@ -39,7 +40,8 @@ func run(ctx context.Context, epochs int) error {
 	if err != nil {
 		return err
 	}
-	model := nn.NewMLP(nn.NewRand(1), 784, 256, 10)
+	model := nn.NewGraph(1)
+	model.Output("logits", nn.MLP(model.Input("image", 784), 256, 10))
 	optimizer, err := optim.NewSGD(model.Params(), optim.SGDConfig{Momentum: 0.9})
 	if err != nil {
 		return err
@@ -49,23 +51,23 @@ func run(ctx context.Context, epochs int) error {
 		return err
 	}
 	t, err := trainer.New(trainer.Config{
-		Engine: engine, Model: model, Optimizer: optimizer, Scaler: scaler,
+		Engine: engine, Graph: model, Loss: nn.CrossEntropy{}, Optimizer: optimizer, Scaler: scaler,
 		Schedule: trainer.Linear(0.1, int64(epochs*loader.Batches())), Precision: tensor.F16,
 	})
 	if err != nil {
 		return err
 	}
-	err = t.Fit(ctx, trainer.FitConfig{Train: loader, Validation: validation, Epochs: epochs, OnEpoch: func(e trainer.EpochEvent) error {
-		fmt.Printf("epoch %d: %.2f %% of the validation images right\n", e.Epoch, 100*e.Validation.Accuracy())
+	var accuracy metric.Accuracy
+	err = t.Fit(ctx, trainer.FitConfig{Train: loader, Validation: validation, Metrics: []metric.Metric{&accuracy}, Epochs: epochs, OnEpoch: func(e trainer.EpochEvent) error {
+		fmt.Printf("epoch %d: %.2f %% of the validation images right\n", e.Epoch, 100*accuracy.Value())
 		return nil
 	}})
 	if err != nil {
 		return err
 	}
-	m, err := t.Evaluate(ctx, mnist.Test.Standardized(mean, std))
-	if err != nil {
+	if _, err := t.Evaluate(ctx, mnist.Test.Standardized(mean, std), &accuracy); err != nil {
 		return err
 	}
-	fmt.Printf("test: %.2f %% right; weights %.12s on every machine\n", 100*m.Accuracy(), trainer.WeightsSHA256(model))
+	fmt.Printf("test: %.2f %% right; weights %.12s on every machine\n", 100*accuracy.Value(), trainer.WeightsSHA256(model))
 	return nil
 }
