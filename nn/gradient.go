@@ -76,13 +76,13 @@ func (g *Gradient) take(from int, grad []float32) {
 // less time than a call of the sink for each.
 func (g *Gradient) Consume(i, j int, sums tensor.Matrix) {
 	if sums.Cols < g.width || sums.Cols > moveBelow {
-		values := sums.F32
+		values := sums.Elements.F32()
 		for r := range sums.Rows {
 			g.take((i+r)*g.width+j, values[r*sums.Stride:][:sums.Cols])
 		}
 		return
 	}
-	values := sums.F32
+	values := sums.Elements.F32()
 	if sums.Stride > sums.Cols {
 		for r := 1; r < sums.Rows; r++ {
 			copy(values[r*sums.Cols:(r+1)*sums.Cols], values[r*sums.Stride:])

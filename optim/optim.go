@@ -18,9 +18,9 @@ import (
 	"math"
 	"slices"
 
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/kernels"
 	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // Optimizer updates the parameters that it was made for. A step is Begin, and then an
@@ -130,12 +130,12 @@ func checkParams(params []*nn.Param) error {
 	return nil
 }
 
-// half returns elements from, …, to−1 of the working copy of p, or nil if p has none.
-func half(p *nn.Param, from, to int) []fp16.Float16 {
+// half returns elements from, …, to−1 of the working copy of p, or none if p has none.
+func half(p *nn.Param, from, to int) tensor.Elements {
 	if p.Working.Len() == 0 {
-		return nil
+		return tensor.Elements{}
 	}
-	return p.Working.F16()[from:to]
+	return p.Working.Slice(from, to)
 }
 
 // checkRange returns an error unless low ≤ v < high. NaN is in no range.
