@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/halfgrad/halfgrad/kernels"
@@ -91,6 +92,9 @@ func (softmaxOp) String() string { return "Softmax" }
 func (softmaxOp) Infer(in []Shape) (Form, error) {
 	if err := one(in); err != nil {
 		return Form{}, err
+	}
+	if len(in[0]) == 0 {
+		return Form{}, fmt.Errorf("an input of %v: want at least one dimension", in[0])
 	}
 	return Form{Out: in[0], Backward: ReadsOut, InPlace: true}, nil
 }

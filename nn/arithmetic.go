@@ -125,7 +125,7 @@ func Bias(x *Value, opts ...Option) *Value {
 	}
 	o := collect(opts)
 	name := g.name("Bias", o)
-	b := &bias{param: o.bias, width: x.shape.Last()}
+	b := &bias{param: o.bias, width: x.shape.Last(), rows: x.shape.Len() / x.shape.Last()}
 	if b.param == nil {
 		g.Scope(name, func() { b.param = g.Param("bias", []int{b.width}, Zeros) })
 	}
@@ -135,6 +135,7 @@ func Bias(x *Value, opts ...Option) *Value {
 type bias struct {
 	param *Param
 	width int
+	rows  int // of a sample
 }
 
 // String returns, for example, "Bias 256".
@@ -176,7 +177,9 @@ func rowsOf(t *tensor.Tensor, cols int) tensor.Matrix {
 }
 
 // Bound is that of a sum over the rows of all samples.
-func (b *bias) Bound(rows int, most float64) float64 { return float64(rows) * most }
+func (b *bias) Bound(rows int, most float64) float64 {
+	return float64(rows) * float64(b.rows) * most
+}
 
 // ONNX writes an Add.
 func (b *bias) ONNX(w ONNXWriter, in, params []ONNXValue) (string, error) {

@@ -18,8 +18,11 @@ func (g *Graph) Plan(cfg PlanConfig) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Engine == nil {
+	switch {
+	case cfg.Engine == nil:
 		return nil, errors.New("nn: Plan: no engine")
+	case cfg.Weights == nil && g.Blank():
+		return nil, errors.New("nn: Plan: the graph is blank: its parameters have no values")
 	}
 	p.allocate()
 	return p, nil

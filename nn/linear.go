@@ -25,7 +25,7 @@ func Linear(x *Value, out int, opts ...Option) *Value {
 	if len(x.shape) == 0 || out <= 0 {
 		return g.fail(g.path(name), "a linear layer from %v to %d: want at least one dimension, and a positive number", x.shape, out)
 	}
-	l := &linear{in: x.shape.Last(), out: out}
+	l := &linear{in: x.shape.Last(), out: out, rows: x.shape.Len() / x.shape.Last()}
 	g.Scope(name, func() {
 		if l.weight = o.weight; l.weight == nil {
 			init := o.init
@@ -48,6 +48,7 @@ func KaimingUniform(fanIn int) Init { return Uniform(math.Sqrt(6 / float64(fanIn
 type linear struct {
 	weight, bias *Param // bias may be nil
 	in, out      int
+	rows         int // of a sample
 	rectify      bool
 }
 
@@ -132,7 +133,7 @@ func (l *linear) Gradients(c *Call) {
 
 // Bound is that of a sum of products, one a row.
 func (l *linear) Bound(rows int, most float64) float64 {
-	return float64(rows) * most * max(most, 1)
+	return float64(rows) * float64(l.rows) * most * max(most, 1)
 }
 
 // ONNX writes a MatMul and an Add.

@@ -90,14 +90,13 @@ func (b BCEWithLogits) Sum(c *LossCall) float64 {
 	if p == 0 {
 		p = 1
 	}
+	// −p·t·ln σ(x) − (1−t)·ln σ(−x). Where a target is 0 or 1 nothing cancels, however small
+	// the loss.
 	return each(c, func(x, t float32) (loss, slope float32) {
-		weight := 1 + float32((p-1)*t)
-		e := portable.Exp(-abs(x))
-		rest := portable.Log(1 + e) // of softplus(−x)
-		if x < 0 {
-			rest -= x
-		}
-		return float32((1-t)*x) + float32(weight*rest), (1 - t) - float32(weight*portable.Sigmoid32(-x))
+		yes, no := float32(p*t), 1-t
+		rest := portable.Log(1 + portable.Exp(-abs(x)))
+		return float32(yes*(max(-x, 0)+rest)) + float32(no*(max(x, 0)+rest)),
+			float32(no*portable.Sigmoid32(x)) - float32(yes*portable.Sigmoid32(-x))
 	})
 }
 

@@ -67,16 +67,18 @@ func (t *transpose) Infer(in []Shape) (Form, error) {
 	if err := one(in); err != nil {
 		return Form{}, err
 	}
-	sorted := slices.Sorted(slices.Values(t.axes))
-	out := Shape{}
-	for i, a := range sorted {
-		if a != i || len(sorted) != len(in[0]) {
-			return Form{}, fmt.Errorf("axes %v of an input of %v: want each of its %d axes once, from 0", t.axes, in[0], len(in[0]))
-		}
-		out = append(out, in[0][t.axes[i]])
+	n := len(in[0])
+	if n > mostAxes {
+		return Form{}, fmt.Errorf("an input of %v: want at most %d axes", in[0], mostAxes)
 	}
-	if len(sorted) != len(in[0]) {
-		return Form{}, fmt.Errorf("axes %v of an input of %v: want each of its %d axes once, from 0", t.axes, in[0], len(in[0]))
+	for i := range n {
+		if len(t.axes) != n || !slices.Contains(t.axes, i) {
+			return Form{}, fmt.Errorf("axes %v of an input of %v: want each of its %d axes once, from 0", t.axes, in[0], n)
+		}
+	}
+	out := make(Shape, n)
+	for i, a := range t.axes {
+		out[i] = in[0][a]
 	}
 	return Form{Out: out}, nil
 }
@@ -87,16 +89,13 @@ func (t *transpose) Backward(c *Call) {
 	c.DInFinite[0] = c.DOutFinite
 }
 
-// most is the most axes that are moved without allocating.
+// mostAxes is the most axes that are moved without allocating.
 const mostAxes = 16
 
 // move permutes the elements of all samples, or back.
 func (t *transpose) move(dst, src tensor.Elements, rows int, back bool) {
 	var dims, strides [mostAxes]int // of y: its dimensions, and where the next element is in x
 	n := len(t.axes)
-	if n > mostAxes {
-		panic(fmt.Sprintf("nn: Transpose of %d axes: want at most %d", n, mostAxes))
-	}
 	for i, a := range t.axes {
 		dims[i], strides[i] = t.from[a], Shape(t.from[a+1:]).Len()
 	}
