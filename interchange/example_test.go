@@ -21,7 +21,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(model.Layers())
+	fmt.Print(model)
 
 	// And back, in fp16, by the names of torch.nn.Sequential.
 	ours, err := interchange.StateDict(model, tensor.F16)
@@ -41,7 +41,11 @@ func Example() {
 	}
 	fmt.Println(len(onnx) > 0)
 	// Output:
-	// [Linear 2→3 ReLU Linear 3→1]
+	// image: input, 2
+	// 0 (Linear 2→3) of image: 3
+	// 1 (ReLU) of 0: 3
+	// 2 (Linear 3→1) of 1: 1
+	// logits: output, 2
 	// 0.weight [3 2] [1 2 3 4 5 6]
 	// 0.bias [3] [0.099975586 0.19995117 0.30004883]
 	// 2.weight [1 3] [7 8 9]

@@ -2,6 +2,7 @@ package interchange_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -20,15 +21,49 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
-// randomModel returns a network whose biases are random too.
-func randomModel(layers ...nn.Layer) *nn.Sequential {
-	model := nn.NewSequential(layers...)
-	rng := nn.NewRand(7)
-	for _, p := range model.Params() {
-		nn.KaimingUniform(rng, p.Master, 4*p.Shape[0])
-		p.Sync()
+// chain returns a graph of layers, from the input "pixels" to the output "logits".
+func chain(g *nn.Graph, in int, layers ...nn.Layer) *nn.Graph {
+	g.Output("logits", nn.Chain(g.Input("pixels", in), layers...))
+	return g
+}
+
+// linear and dropout are layers of a chain; within is a chain as one layer.
+func linear(out int) nn.Layer {
+	return func(x *nn.Value, opts ...nn.Option) *nn.Value { return nn.Linear(x, out, opts...) }
+}
+
+func dropout(rate float64) nn.Layer {
+	return func(x *nn.Value, opts ...nn.Option) *nn.Value { return nn.Dropout(x, rate, opts...) }
+}
+
+func within(name string, layers ...nn.Layer) nn.Layer {
+	return func(x *nn.Value, _ ...nn.Option) (y *nn.Value) {
+		x.Graph().Scope(name, func() { y = nn.Chain(x, layers...) })
+		return y
 	}
-	return model
+}
+
+// mlp returns a graph of linear layers with a ReLU between any two, from "pixels" to "logits".
+func mlp(in int, widths ...int) *nn.Graph {
+	g := nn.NewGraph(1)
+	g.Output("logits", nn.MLP(g.Input("pixels", in), widths...))
+	return g
+}
+
+// randomModel returns a chain whose biases are random too.
+func randomModel(in int, layers ...nn.Layer) *nn.Graph {
+	return randomized(chain(nn.NewGraph(7), in, layers...))
+}
+
+// randomized sets all parameters of a graph to random values.
+func randomized(g *nn.Graph) *nn.Graph {
+	for i, p := range g.Params() {
+		bound := float32(math.Sqrt(1.5 / float64(p.Shape[0])))
+		for j, v := range uniform(uint64(100+i), p.Len()) {
+			p.Master[j] = bound * v
+		}
+	}
+	return g
 }
 
 // uniform returns n numbers from -1 to 1.
@@ -41,25 +76,30 @@ func uniform(seed uint64, n int) []float32 {
 	return x
 }
 
-// forward returns model's logits for x of [·, in] in a precision.
-func forward(t *testing.T, model *nn.Sequential, precision tensor.DType, x []float32, in int) []float32 {
+// forward returns the first output of a graph for x of [rows, in] in a precision.
+func forward(t *testing.T, g *nn.Graph, precision tensor.DType, x []float32, in int) []float32 {
 	t.Helper()
 	engine, err := kernels.New(kernels.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	input := tensor.FromF32(x, len(x)/in, in)
+	rows := len(x) / in
+	input := tensor.FromF32(x, rows, in)
 	if precision == tensor.F16 {
 		half := make([]fp16.Float16, len(x))
 		fp16.Narrow(half, x)
-		input = tensor.FromF16(half, len(x)/in, in)
+		input = tensor.FromF16(half, rows, in)
 	}
-	y := model.Forward(&nn.Context{Engine: engine}, input)
-	if precision == tensor.F32 {
-		return slices.Clone(y.F32())
+	plan, err := g.Plan(nn.PlanConfig{Engine: engine, Batch: rows, Precision: precision})
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := plan.Forward(nn.Position{}, []*tensor.Tensor{input}, false); err != nil {
+		t.Fatal(err)
+	}
+	y := plan.Output(0)
 	wide := make([]float32, y.Len())
-	fp16.Widen(wide, y.F16())
+	y.Elements().Load(wide)
 	return wide
 }
 
@@ -77,7 +117,8 @@ const (
 // Stability of Numerical Algorithms", 2002, chapter 3). An error e of an input makes
 // that of the output e·|w|. Rounding a value v to fp16 adds |v|/2^11, or half the smallest
 // subnormal. inputError is how far each input may be off, apart from fp16.
-func exact(model *nn.Sequential, precision tensor.DType, x []float32, inputError float64) (y, off []float64) {
+func exact(t *testing.T, g *nn.Graph, precision tensor.DType, x []float32, inputError float64) (y, off []float64) {
+	t.Helper()
 	y, off = make([]float64, len(x)), make([]float64, len(x))
 	round := func() {
 		if precision == tensor.F16 {
@@ -96,11 +137,12 @@ func exact(model *nn.Sequential, precision tensor.DType, x []float32, inputError
 	} else {
 		round()
 	}
-	for _, l := range model.Layers() {
-		switch l := l.(type) {
-		case *nn.Linear:
-			in, out := l.Weight.Shape[0], l.Weight.Shape[1]
-			w, b := widened(l.Weight, precision), widened(l.Bias, precision)
+	for _, n := range g.Nodes() {
+		switch kind, _, _ := strings.Cut(fmt.Sprint(n.Op), " "); kind {
+		case "Linear":
+			weight := param(t, g, n.Name+".weight")
+			in, out := weight.Shape[0], weight.Shape[1]
+			w, b := widened(weight, precision), widened(param(t, g, n.Name+".bias"), precision)
 			sums, errors, sizes := make([]float64, out), make([]float64, out), make([]float64, out)
 			for j := range out {
 				sums[j], sizes[j] = float64(b[j]), math.Abs(float64(b[j]))
@@ -122,21 +164,38 @@ func exact(model *nn.Sequential, precision tensor.DType, x []float32, inputError
 			}
 			y, off = sums, errors
 			round()
-		case *nn.ReLU: // brings nothing further apart
+		case "ReLU": // brings nothing further apart
 			for j := range y {
 				y[j] = max(y[j], 0)
 			}
+		case "Dropout":
+		default:
+			t.Fatalf("%v: want a Linear, a ReLU or a Dropout", n)
 		}
 	}
 	return y, off
 }
 
-func widened(p *nn.Param, precision tensor.DType) []float32 {
-	if precision == tensor.F32 {
-		return p.Master
+// param returns the parameter of a name.
+func param(t *testing.T, g *nn.Graph, name string) *nn.Param {
+	t.Helper()
+	for _, p := range g.Params() {
+		if p.Name == name {
+			return p
+		}
 	}
-	w := make([]float32, len(p.Master))
-	fp16.Widen(w, p.Half)
+	t.Fatalf("the graph has no parameter %s", name)
+	return nil
+}
+
+// widened returns the values of a parameter as a precision has them.
+func widened(p *nn.Param, precision tensor.DType) []float32 {
+	w := slices.Clone(p.Master)
+	if precision == tensor.F16 {
+		for i, v := range w {
+			w[i] = fp16.FromFloat32(v).Float32()
+		}
+	}
 	return w
 }
 
@@ -199,41 +258,72 @@ func onnxRuntime(t *testing.T) string {
 	return folder
 }
 
-// strange is a layer of somebody else.
-type strange struct{ nn.ReLU }
+// strange is an operation of somebody else that cannot be exported.
+type strange struct{}
+
+func (strange) Infer(in []nn.Shape) (nn.Form, error) { return nn.Form{Out: in[0], View: true}, nil }
+func (strange) Forward(*nn.Call)                     {}
+func (strange) Backward(*nn.Call)                    {}
+
+// failing says itself that it cannot be exported.
+type failing struct{ strange }
+
+var errFailing = errors.New("no operator does this")
+
+func (failing) ONNX(nn.ONNXWriter, []nn.ONNXValue, []nn.ONNXValue) (string, error) {
+	return "", errFailing
+}
+
+func foreign(op nn.Op) nn.Layer {
+	return func(x *nn.Value, opts ...nn.Option) *nn.Value {
+		return nn.Apply("Foreign", op, []*nn.Value{x}, opts...)
+	}
+}
 
 func TestNotHandedOn(t *testing.T) {
-	relu, linear := nn.NewReLU, func(in, out int) nn.Layer { return nn.NewLinear(nil, in, out) }
-	overflowing := nn.NewMLP(nil, 2, 3)
+	overflowing := mlp(2, 3)
 	overflowing.Params()[0].Master[4] = 65520 // the middle between fp16's largest and infinity
-	nan := nn.NewMLP(nil, 2, 3, 1)
+	nan := mlp(2, 3, 1)
 	nan.Params()[3].Master[0] = float32(math.NaN())
 	for _, tt := range []struct {
 		name  string
-		model *nn.Sequential
+		graph *nn.Graph
 		dtype tensor.DType
 		want  string
 		as    any // a pointer to the type of the error
 	}{
-		{"no layers", nn.NewSequential(), tensor.F32, "has no Linear layer", nil},
-		{"nothing to learn", nn.NewSequential(relu(), nn.NewDropout(nil, 0.5)), tensor.F32, "has no Linear layer", nil},
-		{"unknown layer", nn.NewSequential(linear(2, 2), new(strange)), tensor.F32, "layer 1 is a *interchange_test.strange", new(*interchange.LayerError)},
-		{"unknown layer within", nn.NewSequential(linear(2, 2), nn.NewSequential(relu(), new(strange))), tensor.F16, "layer 1.1 is a *interchange_test.strange", new(*interchange.LayerError)},
-		{"widths", nn.NewSequential(linear(2, 3), relu(), linear(4, 1)), tensor.F32, "tensor 2.weight is of a layer with 4 inputs: want 3", new(*interchange.TensorError)},
+		{"blank", chain(nn.NewBlankGraph(), 2, linear(3)), tensor.F32, "the graph has no values", nil},
 		{"overflow", overflowing, tensor.F16, "tensor 0.weight has the element 65520 at index", new(*interchange.TensorError)},
 		{"NaN", nan, tensor.F32, "tensor 2.bias has the element NaN at index 0", new(*interchange.TensorError)},
 		{"NaN in fp16", nan, tensor.F16, "tensor 2.bias has the element NaN at index 0", new(*interchange.TensorError)},
-		{"no type", nn.NewMLP(nil, 2, 3), 0, "DType(0): want fp16 or fp32", nil},
+		{"no type", mlp(2, 3), 0, "DType(0): want fp16 or fp32", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := interchange.StateDict(tt.model, tt.dtype)
+			_, err := interchange.StateDict(tt.graph, tt.dtype)
 			checkError(t, err, tt.want, tt.as)
-			_, err = interchange.ONNX(tt.model, interchange.ONNXConfig{Precision: tt.dtype})
+			_, err = interchange.ONNX(tt.graph, interchange.ONNXConfig{Precision: tt.dtype})
 			checkError(t, err, tt.want, tt.as)
 		})
 	}
 	if _, err := interchange.StateDict(overflowing, tensor.F32); err != nil {
 		t.Error(err)
+	}
+	_, err := interchange.StateDict(chain(nn.NewGraph(1), 2, nn.ReLU, dropout(0.5)), tensor.F32)
+	checkError(t, err, "the graph has no parameters", nil)
+
+	// What has no state to hand on, and what ONNX alone does not take.
+	noOutput := nn.NewGraph(1)
+	nn.Linear(noOutput.Input("x", 2), 3)
+	op := func(graph *nn.Graph, precision tensor.DType, want string, as any) error {
+		_, err := interchange.ONNX(graph, interchange.ONNXConfig{Precision: precision})
+		checkError(t, err, want, as)
+		return err
+	}
+	op(noOutput, tensor.F32, "the graph has no output", nil)
+	op(chain(nn.NewGraph(1), 2, linear(2), foreign(strange{})), tensor.F32, "1 (strange) is a interchange_test.strange", new(*interchange.OpError))
+	op(chain(nn.NewGraph(1), 2, within("block", nn.ReLU, foreign(strange{}))), tensor.F16, "block.1 (strange) is a interchange_test.strange", new(*interchange.OpError))
+	if err := op(chain(nn.NewGraph(1), 2, foreign(failing{})), tensor.F32, "0 (failing): no operator does this", new(*interchange.OpError)); !errors.Is(err, errFailing) {
+		t.Errorf("error %v, want it to wrap %v", err, errFailing)
 	}
 	for _, cfg := range []interchange.ONNXConfig{{Mean: float32(math.NaN())}, {Std: -1}, {Std: float32(math.Inf(1))}} {
 		cfg.Precision = tensor.F32

@@ -29,7 +29,7 @@ import (
 )
 
 // export writes a model to a file.
-func export(t *testing.T, model *nn.Sequential, cfg interchange.ONNXConfig) (path string) {
+func export(t *testing.T, model *nn.Graph, cfg interchange.ONNXConfig) (path string) {
 	t.Helper()
 	b, err := interchange.ONNX(model, cfg)
 	if err != nil {
@@ -45,11 +45,11 @@ func export(t *testing.T, model *nn.Sequential, cfg interchange.ONNXConfig) (pat
 // ONNX's own checker and shape inference accept the models and find in them what was
 // meant.
 func TestONNXChecker(t *testing.T) {
-	const f32, f16, scalar = "FLOAT ['batch', %d]", "FLOAT16 ['batch', %d]", "FLOAT []"
+	const f32, f16 = "FLOAT ['batch', %d]", "FLOAT16 ['batch', %d]"
 	shape := func(format string, width int) string { return fmt.Sprintf(format, width) }
 	for _, tt := range []struct {
 		name      string
-		model     *nn.Sequential
+		model     *nn.Graph
 		cfg       interchange.ONNXConfig
 		in, out   int
 		operators []string
@@ -57,32 +57,40 @@ func TestONNXChecker(t *testing.T) {
 		constants map[string]float32
 	}{
 		{
-			name: "fp32", model: randomModel(nn.NewLinear(nil, 6, 5), nn.NewReLU(), nn.NewDropout(nil, 0.5), nn.NewLinear(nil, 5, 3)),
+			name: "fp32", model: randomModel(6, linear(5), nn.ReLU, dropout(0.5), linear(3)),
 			cfg: interchange.ONNXConfig{Precision: tensor.F32, Mean: 0.25, Std: 0.5, Metadata: map[string]string{"epochs": "5", "a": "größer"}},
-			in:  6, out: 3, operators: []string{"Sub", "Div", "Gemm", "Relu", "Gemm"},
-			inferred:  []string{shape(f32, 6), shape(f32, 6), shape(f32, 5), shape(f32, 5)},
+			in:  6, out: 3, operators: []string{"Sub", "Div", "MatMul", "Add", "Relu", "MatMul", "Add", "Identity"},
+			inferred:  []string{shape(f32, 6), shape(f32, 6), shape(f32, 5), shape(f32, 5), shape(f32, 5), shape(f32, 3), shape(f32, 3)},
 			constants: map[string]float32{"mean": 0.25, "std": 0.5},
 		},
 		{
-			name: "no standardisation", model: randomModel(nn.NewLinear(nil, 1, 1)),
+			name: "no standardisation", model: randomModel(1, linear(1)),
 			cfg: interchange.ONNXConfig{Precision: tensor.F32, Std: 1},
-			in:  1, out: 1, operators: []string{"Gemm"},
+			in:  1, out: 1, operators: []string{"MatMul", "Add", "Identity"},
+			inferred: []string{shape(f32, 1), shape(f32, 1)},
 		},
 		{
-			name: "no deviation", model: randomModel(nn.NewSequential(nn.NewReLU(), nn.NewLinear(nil, 4, 2)), nn.NewReLU()),
+			name: "no deviation", model: randomModel(4, within("0", nn.ReLU, linear(2)), nn.ReLU),
 			cfg: interchange.ONNXConfig{Precision: tensor.F32, Mean: -1},
-			in:  4, out: 2, operators: []string{"Sub", "Relu", "Gemm", "Relu"},
-			inferred:  []string{shape(f32, 4), shape(f32, 4), shape(f32, 2)},
+			in:  4, out: 2, operators: []string{"Sub", "Relu", "MatMul", "Add", "Relu", "Identity"},
+			inferred:  []string{shape(f32, 4), shape(f32, 4), shape(f32, 2), shape(f32, 2), shape(f32, 2)},
 			constants: map[string]float32{"mean": -1},
 		},
 		{
-			name: "fp16", model: randomModel(nn.NewLinear(nil, 6, 5), nn.NewReLU(), nn.NewLinear(nil, 5, 3)),
+			name: "fp16", model: randomModel(6, linear(5), nn.ReLU, linear(3)),
 			cfg: interchange.ONNXConfig{Precision: tensor.F16, Std: 2},
-			in:  6, out: 3, operators: []string{"Div", "Cast", "Cast", "Cast", "Cast", "Gemm", "Cast", "Cast", "Relu", "Cast", "Cast", "Gemm", "Cast", "Cast"},
+			in:  6, out: 3, operators: []string{
+				"Div", "Cast", "Cast",
+				"Cast", "Cast", "MatMul", "Add", "Cast", "Cast",
+				"Relu", "Cast", "Cast",
+				"Cast", "Cast", "MatMul", "Add", "Cast", "Cast",
+				"Identity",
+			},
 			inferred: []string{
 				shape(f32, 6), shape(f16, 6), shape(f32, 6),
-				"FLOAT [6, 5]", "FLOAT [5]", shape(f32, 5), shape(f16, 5), shape(f32, 5), shape(f32, 5),
-				"FLOAT [5, 3]", "FLOAT [3]", shape(f32, 3), shape(f16, 3),
+				"FLOAT [6, 5]", "FLOAT [5]", shape(f32, 5), shape(f32, 5), shape(f16, 5), shape(f32, 5),
+				shape(f32, 5), shape(f16, 5), shape(f32, 5),
+				"FLOAT [5, 3]", "FLOAT [3]", shape(f32, 3), shape(f32, 3), shape(f16, 3), shape(f32, 3),
 			},
 			constants: map[string]float32{"std": 2},
 		},
@@ -142,7 +150,7 @@ func TestONNXChecker(t *testing.T) {
 
 func TestONNXIsAFunction(t *testing.T) {
 	cfg := interchange.ONNXConfig{Precision: tensor.F16, Metadata: map[string]string{"a": "1", "b": "2", "c": "3", "d": "4"}}
-	model := randomModel(nn.NewLinear(nil, 3, 2))
+	model := randomModel(3, linear(2))
 	first, err := interchange.ONNX(model, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +196,7 @@ func infer(t *testing.T, model string, x []float32, batch int) []float32 {
 // multiples of 2^-14 of less than 2^8: 22 bits.
 func TestONNXRuntimeSameBits(t *testing.T) {
 	const in, hidden, out, n = 16, 24, 7, 301
-	model := nn.NewMLP(nil, in, hidden, out)
+	model := mlp(in, hidden, out)
 	fill := func(values []float32, seed uint64, most, unit float32) {
 		for i, v := range uniform(seed, len(values)) {
 			values[i] = float32(math.Round(float64(v*most/unit))) * unit
@@ -199,9 +207,6 @@ func TestONNXRuntimeSameBits(t *testing.T) {
 	fill(p[1].Master, 2, 0.5, 1.0/64)
 	fill(p[2].Master, 3, 1, 1.0/4)
 	fill(p[3].Master, 4, 1, 1.0/4)
-	for _, p := range p {
-		p.Sync()
-	}
 	x := make([]float32, n*in)
 	fill(x, 5, 1, 1.0/64)
 
@@ -217,7 +222,7 @@ func TestONNXRuntimeSameBits(t *testing.T) {
 	}
 	hidden16, final16 := 0, 0 // how often rounding has lost bits
 	for row := range n {
-		full, _ := exact(model, tensor.F32, x[row*in:(row+1)*in], 0)
+		full, _ := exact(t, model, tensor.F32, x[row*in:(row+1)*in], 0)
 		for j, v := range full {
 			if float64(ours[1][row*out+j]) != v {
 				t.Fatalf("row %d: logit %d is %v in fp32, want exactly %v", row, j, ours[1][row*out+j], v)
@@ -248,7 +253,7 @@ func mismatch(a, b []float32) int {
 // What fp16 cannot hold overflows to infinity there as here, and its subnormals are
 // not flushed.
 func TestONNXRuntimeExtremes(t *testing.T) {
-	model := nn.NewMLP(nil, 1, 1)
+	model := mlp(1, 1)
 	model.Params()[0].Master[0] = 1
 	x := []float32{65504, 65519.996, 65520, -1e9, 0x1p-24, 0x1.8p-25, 0x1p-25, 0x1.008p-15, 3.14159}
 	ours := forward(t, model, tensor.F16, x, 1)
@@ -296,7 +301,7 @@ func TestONNXRuntimeMNIST(t *testing.T) {
 			right, others, near, largest, share := 0, 0, 0, 0.0, 0.0
 			for i := range n {
 				our, their := ours[10*i:10*i+10], theirs[10*i:10*i+10]
-				_, off := exact(model, precision, x[i*in:(i+1)*in], inputError)
+				_, off := exact(t, model, precision, x[i*in:(i+1)*in], inputError)
 				for j, o := range off {
 					d := math.Abs(float64(our[j]) - float64(their[j]))
 					if !(d <= 2*o) {
@@ -343,13 +348,13 @@ func checkStandardized(t *testing.T, mean, std float32) {
 }
 
 // trained returns a network after one epoch.
-func trained(t *testing.T, precision tensor.DType, ds data.Dataset, widths ...int) *nn.Sequential {
+func trained(t *testing.T, precision tensor.DType, ds data.Dataset, in int, widths ...int) *nn.Graph {
 	t.Helper()
 	engine, err := kernels.New(kernels.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	model := nn.NewMLP(nn.NewRand(1), widths...)
+	model := mlp(in, widths...)
 	optimizer, err := optim.NewSGD(model.Params(), optim.SGDConfig{Momentum: 0.9})
 	if err != nil {
 		t.Fatal(err)
@@ -366,7 +371,7 @@ func trained(t *testing.T, precision tensor.DType, ds data.Dataset, widths ...in
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr, err := trainer.New(trainer.Config{Engine: engine, Model: model, Optimizer: optimizer, Scaler: scaler, Schedule: trainer.Constant(0.05), Precision: precision})
+	tr, err := trainer.New(trainer.Config{Engine: engine, Graph: model, Loss: nn.CrossEntropy{}, Optimizer: optimizer, Scaler: scaler, Schedule: trainer.Constant(0.05), Precision: precision})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package interchange_test
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
@@ -19,7 +20,7 @@ import (
 
 // The names and the layout are PyTorch's, written down by hand.
 func TestStateDict(t *testing.T) {
-	model := nn.NewSequential(nn.NewDropout(nil, 0.1), nn.NewLinear(nil, 3, 2), nn.NewReLU(), nn.NewSequential(nn.NewReLU(), nn.NewLinear(nil, 2, 1)))
+	model := chain(nn.NewGraph(1), 3, dropout(0.1), linear(2), nn.ReLU, within("3", nn.ReLU, linear(1)))
 	for i, p := range model.Params() {
 		for j := range p.Master {
 			p.Master[j] = float32(10*i+j) + 0x1p-12 // which fp16 has no room for, but beside 0
@@ -71,17 +72,18 @@ func zeros(shapes map[string][]int) *checkpoint.File {
 }
 
 // widths returns those of the layers, if they are Linear and ReLU in turn.
-func widths(t *testing.T, model *nn.Sequential) (w []int) {
+func widths(t *testing.T, model *nn.Graph) (w []int) {
 	t.Helper()
-	for i, l := range model.Layers() {
-		if _, ok := l.(*nn.ReLU); ok == (i%2 == 0) {
-			t.Fatalf("layer %d is %v", i, l)
+	w = append(w, model.Inputs()[0].Shape()...)
+	for i, n := range model.Nodes() {
+		want := "ReLU"
+		if i%2 == 0 {
+			p := param(t, model, n.Name+".weight")
+			want = fmt.Sprintf("Linear %d→%d", p.Shape[0], p.Shape[1])
+			w = append(w, p.Shape[1])
 		}
-		if l, ok := l.(*nn.Linear); ok {
-			if i == 0 {
-				w = append(w, l.Weight.Shape[0])
-			}
-			w = append(w, l.Weight.Shape[1])
+		if got := fmt.Sprint(n.Op); got != want {
+			t.Fatalf("operation %d is %s, want %s", i, got, want)
 		}
 	}
 	return w
@@ -154,7 +156,7 @@ func TestNoStateDict(t *testing.T) {
 
 // What we hand to PyTorch computes there what it computes here, in both types.
 func TestPyTorchTakesOurs(t *testing.T) {
-	model := randomModel(nn.NewLinear(nil, 20, 33), nn.NewReLU(), nn.NewDropout(nil, 0.5), nn.NewLinear(nil, 33, 17), nn.NewReLU(), nn.NewLinear(nil, 17, 5))
+	model := randomModel(20, linear(33), nn.ReLU, dropout(0.5), linear(17), nn.ReLU, linear(5))
 	const in, n = 20, 50
 	dir := t.TempDir()
 	x := uniform(1, n*in)
@@ -222,7 +224,7 @@ func read(t *testing.T, path, name string) checkpoint.Tensor {
 
 // compare fails unless our logits for x are those that others computed in float64, as
 // far as the roundings of the precision allow.
-func compare(t *testing.T, name string, model *nn.Sequential, precision tensor.DType, x []float32, in int, want checkpoint.Tensor) {
+func compare(t *testing.T, name string, model *nn.Graph, precision tensor.DType, x []float32, in int, want checkpoint.Tensor) {
 	t.Helper()
 	got, out := forward(t, model, precision, x, in), want.Shape[1]
 	if len(got) != len(want.Values) {
@@ -230,7 +232,7 @@ func compare(t *testing.T, name string, model *nn.Sequential, precision tensor.D
 	}
 	largest, allowed := 0.0, 0.0
 	for row := range len(x) / in {
-		reference, off := exact(model, precision, x[row*in:(row+1)*in], 0)
+		reference, off := exact(t, model, precision, x[row*in:(row+1)*in], 0)
 		for j, r := range reference {
 			theirs := float64(want.Values[row*out+j]) // rounded to fp32 when it was read
 			if d := math.Abs(theirs - r); d > unit32*math.Abs(r)+1e-12 {
