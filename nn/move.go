@@ -68,8 +68,8 @@ func (t *transpose) Infer(in []Shape) (Form, error) {
 		return Form{}, err
 	}
 	n := len(in[0])
-	if n > mostAxes {
-		return Form{}, fmt.Errorf("an input of %v: want at most %d axes", in[0], mostAxes)
+	if err := checkAxes(in[0]); err != nil {
+		return Form{}, err
 	}
 	for i := range n {
 		if len(t.axes) != n || !slices.Contains(t.axes, i) {
@@ -83,59 +83,29 @@ func (t *transpose) Infer(in []Shape) (Form, error) {
 	return Form{Out: out}, nil
 }
 
-func (t *transpose) Forward(c *Call) { t.move(c.Out.Elements(), c.In[0].Elements(), c.Rows, false) }
+func (t *transpose) Forward(c *Call) {
+	var p places
+	p.add(c.Rows, t.from.Len())
+	for _, a := range t.axes {
+		p.add(t.from[a], t.from[a+1:].Len())
+	}
+	p.gather(c.Out.Elements(), c.In[0].Elements())
+	c.OutFinite = c.InFinite[0]
+}
+
 func (t *transpose) Backward(c *Call) {
-	t.move(c.DIn[0].Elements(), c.DOut.Elements(), c.Rows, true)
-	c.DInFinite[0] = c.DOutFinite
-}
-
-// mostAxes is the most axes that are moved without allocating.
-const mostAxes = 16
-
-// move permutes the elements of all samples, or back.
-func (t *transpose) move(dst, src tensor.Elements, rows int, back bool) {
-	var dims, strides [mostAxes]int // of y: its dimensions, and where the next element is in x
-	n := len(t.axes)
-	for i, a := range t.axes {
-		dims[i], strides[i] = t.from[a], Shape(t.from[a+1:]).Len()
-	}
-	switch dst.DType() {
-	case tensor.F16:
-		permute(dst.F16(), src.F16(), rows, dims[:n], strides[:n], back)
-	case tensor.BF16:
-		permute(dst.BF16(), src.BF16(), rows, dims[:n], strides[:n], back)
-	case tensor.F32:
-		permute(dst.F32(), src.F32(), rows, dims[:n], strides[:n], back)
-	case tensor.I32:
-		permute(dst.I32(), src.I32(), rows, dims[:n], strides[:n], back)
-	}
-}
-
-// permute copies element (i₀, i₁, …) of y from Σ iₖ·strides[k] of x or, back, to there.
-func permute[E tensor.Element](dst, src []E, rows int, dims, strides []int, back bool) {
-	size := len(src) / rows
-	var at [mostAxes]int
-	for r := range rows {
-		d, s := dst[r*size:(r+1)*size], src[r*size:(r+1)*size]
-		clear(at[:])
-		from := 0
-		for i := range size {
-			if back {
-				d[from] = s[i]
-			} else {
-				d[i] = s[from]
-			}
-			for k := len(dims) - 1; k >= 0; k-- {
-				at[k]++
-				from += strides[k]
-				if at[k] < dims[k] {
-					break
-				}
-				from -= at[k] * strides[k]
-				at[k] = 0
-			}
+	var p places
+	p.add(c.Rows, t.from.Len())
+	for a := range t.from {
+		i := slices.Index(t.axes, a)
+		stride := 1
+		for _, b := range t.axes[i+1:] {
+			stride *= t.from[b]
 		}
+		p.add(t.from[a], stride)
 	}
+	p.gather(c.DIn[0].Elements(), c.DOut.Elements())
+	c.DInFinite[0] = c.DOutFinite
 }
 
 // ONNX writes a Transpose.
