@@ -18,10 +18,33 @@ import (
 // MetadataKey is where a checkpoint's metadata holds its [Spec], in JSON.
 const MetadataKey = "halfgrad.model"
 
-// Spec describes a graph.
+// Spec describes a graph, and what its first input is.
 type Spec struct {
-	Name   string          `json:"name"`   // of the architecture: one of Names
-	Config json.RawMessage `json:"config"` // of that architecture, such as an MLP
+	Name      string          `json:"name"`                // of the architecture: one of Names
+	Config    json.RawMessage `json:"config"`              // of that architecture, such as an MLP
+	Precision string          `json:"precision,omitempty"` // it was trained in: "fp16" or "fp32"
+	Pixels    *Pixels         `json:"pixels,omitempty"`    // nil where the input is no picture
+}
+
+// Pixels says how pictures become the input: the network gets (pixel − Mean) / Std, for
+// pixels from 0 to 1, row after row.
+type Pixels struct {
+	Height int     `json:"height"` // 0 where unknown
+	Width  int     `json:"width"`
+	Mean   float32 `json:"mean"`
+	Std    float32 `json:"std"` // 0 counts as 1
+}
+
+// Standardize returns the input for a pixel from 0 to 1. A nil Pixels changes nothing.
+func (p *Pixels) Standardize(pixel float64) float32 {
+	if p == nil {
+		return float32(pixel)
+	}
+	std := float64(p.Std)
+	if std == 0 {
+		std = 1
+	}
+	return float32((pixel - float64(p.Mean)) / std)
 }
 
 // architecture can add itself to a graph.

@@ -9,6 +9,7 @@ import (
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/checkpoint/safetensors"
 	"github.com/halfgrad/halfgrad/internal/memory"
+	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
@@ -35,20 +36,27 @@ func checkMemory(what string, bytes float64) error {
 func gibibytes(n float64) string { return fmt.Sprintf("%.1f GiB", n/(1<<30)) }
 
 // trainingMemory returns how many bytes training takes at least: the masters of the
-// weights, their fp16 copies, the optimizer's moments, the average, the gradients where
-// these are stored, and a batch's activations with their gradients.
-func (s settings) trainingMemory() float64 {
-	parameters, activations := 0.0, float64(s.Widths[0])
-	for i, out := range s.Widths[1:] {
-		parameters += (float64(s.Widths[i]) + 1) * float64(out)
-		activations += 2 * float64(out) // with their gradients
+// weights, their working copies, the optimizer's moments, the average, and what a plan
+// takes.
+func (s settings) trainingMemory() (float64, error) {
+	g, err := s.spec().Blank()
+	if err != nil {
+		return 0, err
 	}
-	perParameter, perActivation := 4.0, 4.0
-	if s.dtype() == tensor.F16 {
-		perParameter, perActivation = 4+2, 2
+	parameters := 0.0
+	for _, p := range g.Params() {
+		parameters += float64(p.Len())
 	}
-	if s.dtype() != tensor.F16 || s.ClipNorm > 0 || s.ClipValue > 0 {
-		perParameter += 4
+	plan, err := g.Measure(nn.PlanConfig{
+		Batch: s.Batch, Precision: s.dtype(), Training: true,
+		Stream: s.ClipNorm == 0 && s.ClipValue == 0 && s.Accumulate == 1,
+	})
+	if err != nil {
+		return 0, err
+	}
+	perParameter := 4.0
+	if s.dtype() != tensor.F32 {
+		perParameter += float64(s.dtype().Size())
 	}
 	switch {
 	case s.Optimizer != "sgd":
@@ -56,18 +64,20 @@ func (s settings) trainingMemory() float64 {
 	case s.Momentum > 0:
 		perParameter += 4
 	}
-	if s.Accumulate > 1 {
-		perParameter += 4
-	}
 	if s.EMA > 0 {
 		perParameter += 4
 	}
-	return parameters*perParameter + float64(s.Batch)*activations*perActivation
+	input := float64(s.Batch) * float64(s.Accumulate) * float64(s.Widths[0]) * float64(s.dtype().Size())
+	return parameters*perParameter + float64(plan.Total()) + input, nil
 }
 
 // checkTrainingMemory is checkMemory for a run.
 func (s settings) checkTrainingMemory() error {
-	return checkMemory(fmt.Sprintf("a network %s, trained with %s by batches of %d", s.shape(), s.Optimizer, s.Batch), s.trainingMemory())
+	bytes, err := s.trainingMemory()
+	if err != nil {
+		return usageError{err}
+	}
+	return checkMemory(fmt.Sprintf("a network %s, trained with %s by batches of %d", s.shape(), s.Optimizer, s.Batch), bytes)
 }
 
 // readTensors reads a checkpoint with the tensors that are wanted, if they fit into

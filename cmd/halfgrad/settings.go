@@ -279,7 +279,10 @@ func (s settings) schedule(epoch int64) trainer.Schedule {
 
 // spec returns the description of the network.
 func (s settings) spec() models.Spec {
-	return models.MLP{Inputs: s.Widths[0], Widths: s.Widths[1:], InputDropout: s.InputDropout, Dropout: s.Dropout}.Spec()
+	spec := models.MLP{Inputs: s.Widths[0], Widths: s.Widths[1:], InputDropout: s.InputDropout, Dropout: s.Dropout}.Spec()
+	spec.Precision = s.Precision
+	spec.Pixels = &models.Pixels{Height: s.Height, Width: s.Width, Mean: s.Mean, Std: s.Std}
+	return spec
 }
 
 // loss returns what training minimises.
