@@ -110,8 +110,12 @@ func (c *benchTrainCmd) Run(ctx context.Context, e *env) error {
 	if c.Images < 1 || c.Images > 1<<24 {
 		return usagef("--images %d: want 1 to %d", c.Images, 1<<24)
 	}
-	of := settings{Widths: widths, Batch: c.Batch, Optimizer: c.Optimizer, Precision: c.Precision, Momentum: 0.9}
-	if err := checkMemory(fmt.Sprintf("--model %s, --batch %d and --images %d", c.Model, c.Batch, c.Images), of.trainingMemory()+float64(max(c.Images, c.Batch))*float64(widths[0])); err != nil {
+	of := settings{Widths: widths, Batch: c.Batch, Optimizer: c.Optimizer, Precision: c.Precision, Momentum: 0.9, Accumulate: 1}
+	bytes, err := of.trainingMemory()
+	if err != nil {
+		return usageError{err}
+	}
+	if err := checkMemory(fmt.Sprintf("--model %s, --batch %d and --images %d", c.Model, c.Batch, c.Images), bytes+float64(max(c.Images, c.Batch))*float64(widths[0])); err != nil {
 		return err
 	}
 	engine, err := newEngine(c.Kernel, c.Threads)

@@ -11,21 +11,21 @@ import (
 	"github.com/halfgrad/halfgrad/internal/memory"
 )
 
-// By hand: 2·3 + 3 + 3·4 + 4 = 25 parameters; a sample takes 2 inputs, and 3 + 4 outputs
-// with their gradients.
+// By hand: 2·3 + 3 + 3·4 + 4 = 25 parameters, 7 of them biases. A batch takes the input, 3
+// and 4 outputs with their gradients, in blocks of 64 bytes, and 4 numbers of scratch.
 func TestTrainingMemory(t *testing.T) {
 	for _, tt := range []struct {
 		s    settings
 		want float64
 	}{
-		{settings{Precision: "fp16", Optimizer: "sgd", Momentum: 0.9, Batch: 10}, 25*(4+2+4) + 10*16*2},
-		{settings{Precision: "fp16", Optimizer: "sgd", Batch: 1}, 25*(4+2) + 16*2},
-		{settings{Precision: "fp16", Optimizer: "adam", Batch: 1, ClipNorm: 1, EMA: 0.9, Accumulate: 2}, 25*(4+2+8+4+4+4) + 16*2},
-		{settings{Precision: "fp32", Optimizer: "adamw", Batch: 1}, 25*(4+4+8) + 16*4},
+		{settings{Precision: "fp16", Optimizer: "sgd", Momentum: 0.9, Batch: 10, Accumulate: 1}, 25*(4+2+4) + 4*7 + 10*2*2 + 64 + 128 + 128 + 64 + 4*4},
+		{settings{Precision: "fp16", Optimizer: "sgd", Batch: 1, Accumulate: 1}, 25*(4+2) + 4*7 + 2*2 + 4*64 + 4*4},
+		{settings{Precision: "fp16", Optimizer: "adam", Batch: 1, ClipNorm: 1, EMA: 0.9, Accumulate: 2}, 25*(4+2+8+4+4) + 2*2*2 + 4*64 + 4*4},
+		{settings{Precision: "fp32", Optimizer: "adamw", Batch: 1, Accumulate: 1}, 25*(4+4+8) + 2*4 + 4*64 + 4*4},
 	} {
 		tt.s.Widths = []int{2, 3, 4}
-		if got := tt.s.trainingMemory(); got != tt.want {
-			t.Errorf("%+v: %v bytes, want %v", tt.s, got, tt.want)
+		if got, err := tt.s.trainingMemory(); got != tt.want {
+			t.Errorf("%+v: %v bytes, want %v, error %v", tt.s, got, tt.want, err)
 		}
 	}
 }
