@@ -50,8 +50,8 @@ type TrainResult struct {
 	PeakRatio       float64 `json:"peak_ratio"`        // GFLOPS / FMAPeakGFLOPS
 	PeakRatioMedian float64 `json:"peak_ratio_median"` // of the median step against the median of the peaks
 
-	ActivationBytes   int `json:"activation_bytes"`    // the batch, and the outputs of layers
-	GradientBytes     int `json:"gradient_bytes"`      // of the loss with respect to them
+	ActivationBytes   int `json:"activation_bytes"`    // of the arena: values, their gradients, and what is saved between
+	GradientBytes     int `json:"gradient_bytes"`      // of parameters, where they are stored
 	PeakResidentBytes int `json:"peak_resident_bytes"` // of the process, the images included; 0 if unknown
 
 	Phases []PhaseResult `json:"phases,omitempty"` // with a profile

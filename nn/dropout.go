@@ -13,6 +13,8 @@ import (
 // Overfitting", JMLR 15, 2014; "inverted" dropout). The rate is rounded to a multiple of
 // 1/65536. It is an error unless that is in [0, 1).
 //
+// A value is dropped by multiplying it by zero, so an infinity becomes a NaN and shows.
+//
 // The choice is a function of the operation's seed, the epoch, the number of the sample in
 // the epoch and the place in the sample, so no split of a batch shows. The seed is one
 // number from the graph's random numbers.

@@ -408,6 +408,11 @@ func (g *Graph) apply(name string, op Op, in []*Value) *Value {
 	if err == nil {
 		err = checkShape(form.Out)
 	}
+	for _, v := range in {
+		if err == nil && v.dtype == tensor.I32 && !form.Integers {
+			err = fmt.Errorf("%s is of int32: want numbers", v.name)
+		}
+	}
 	if err != nil {
 		return g.fail(fmt.Sprintf("%s (%s)", path, describe(op)), "%w", err)
 	}

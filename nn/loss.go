@@ -112,7 +112,7 @@ func (l CrossEntropy) Weight(targets []*tensor.Tensor) (sum float64) {
 	for _, class := range targets[0].I32() {
 		switch {
 		case class < 0:
-		case l.Weights != nil:
+		case l.Weights != nil && int(class) < len(l.Weights): // Sum finds the others
 			sum += float64(l.Weights[class])
 		default:
 			sum++

@@ -87,6 +87,9 @@ type Form struct {
 	// Forward and Backward are not called.
 	View bool
 
+	// Integers says that inputs may be int32. Without it such an input is an error.
+	Integers bool
+
 	// Scratch is the number of elements of c.Scratch.
 	Scratch int
 }

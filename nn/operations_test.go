@@ -622,14 +622,6 @@ type pytorch struct {
 		Grads      [][]float64
 		DParams    [][]float64
 	}
-	Losses []struct {
-		Name    string
-		Shape   Shape
-		Outputs []float32
-		Targets []float32
-		Loss    float64
-		Grad    []float64
-	}
 }
 
 func readPyTorch(t *testing.T) (p pytorch) {

@@ -376,6 +376,19 @@ func TestMistakesOfBuilding(t *testing.T) {
 		"nn: reshape (Reshape 4×2): an input of 6: want as many elements as 4×2 has, 8": func(g *nn.Graph, x *nn.Value) {
 			nn.Reshape(x, []int{4, 2})
 		},
+		"nn: relu (ReLU): tokens is of int32: want numbers": func(g *nn.Graph, x *nn.Value) { nn.ReLU(g.Integers("tokens", 6)) },
+		"nn: transpose (Transpose [1 0]): axes [1 0] of an input of 6: want each of its 1 axes once": func(g *nn.Graph, x *nn.Value) {
+			nn.Transpose(x, []int{1, 0})
+		},
+		"nn: slice (Slice 4:7 of axis 0): an input of 6: want an axis that it has, and indices": func(g *nn.Graph, x *nn.Value) {
+			nn.Slice(x, 0, 4, 7)
+		},
+		"nn: mean (Mean over [1]): axes [1] of an input of 6: want some of its 1 axes": func(g *nn.Graph, x *nn.Value) {
+			nn.Mean(x, []int{1})
+		},
+		"nn: concat (Concat along axis 0): inputs of [": func(g *nn.Graph, x *nn.Value) {
+			nn.Concat(0, []*nn.Value{x, nn.Reshape(x, []int{2, 3})})
+		},
 		"nn: x: the name is taken": func(g *nn.Graph, x *nn.Value) { g.Input("x", 6) },
 		"nn: linear (Linear 6→4): the weight w of [5 4]: want [6 4]": func(g *nn.Graph, x *nn.Value) {
 			nn.Linear(x, 4, nn.WithWeight(g.Param("w", []int{5, 4}, nn.Zeros)))

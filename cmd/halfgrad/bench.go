@@ -137,7 +137,7 @@ func (c *benchTrainCmd) Run(ctx context.Context, e *env) error {
 	fmt.Fprintf(e.stdout, "%.1f µs a step (best %.1f), %.0f images/s, %g allocations a step\n", r.StepNS/1e3, r.BestStepNS/1e3, r.ImagesPerSec, r.AllocsPerStep)
 	fmt.Fprintf(e.stdout, "%.1f GFLOPS of products in the best step, %.1f %% of %.1f; median %.1f %%\n", r.GFLOPS, 100*r.PeakRatio, r.FMAPeakGFLOPS, 100*r.PeakRatioMedian)
 	const mib = 1 << 20
-	fmt.Fprintf(e.stdout, "%.1f MiB of activations, %.1f MiB of their gradients; at most %.1f MiB in use by the process\n",
+	fmt.Fprintf(e.stdout, "%.1f MiB of activations and their gradients, %.1f MiB of gradients of weights; at most %.1f MiB in use by the process\n",
 		float64(r.ActivationBytes)/mib, float64(r.GradientBytes)/mib, float64(r.PeakResidentBytes)/mib)
 	if !c.Profile {
 		return nil

@@ -57,36 +57,6 @@ OPERATIONS = [
     ("Mean", lambda x: x.mean((1, 2)), [[3, 5]]),
 ]
 
-
-def loss(name, function, outputs, targets):
-    x = outputs.requires_grad_(True)
-    value = function(x, targets)
-    value.backward()
-    return {"name": name, "shape": list(x.shape[1:]), "outputs": flat(x), "targets": flat(targets), "loss": value.item(), "grad": flat(x.grad)}
-
-
-classes = torch.tensor([[3, 0], [-1, 2], [4, 4]])
-weights = torch.tensor([0.5, 2, 1.25, 0, 3])
-
-
-def cross_entropy(smoothing=0.0, weight=None):
-    return lambda x, t: F.cross_entropy(x.movedim(-1, 1), t, weight=weight, ignore_index=-1, label_smoothing=smoothing)
-
-
-unit = torch.tensor([[0, 1, 0.25, 1], [1, 0, 0, 0.75], [0, 0, 1, 1]])
-LOSSES = [
-    loss("CrossEntropy", cross_entropy(), grid(3, 2, 5), classes),
-    loss("CrossEntropy smooth", cross_entropy(0.25), grid(3, 2, 5), classes),
-    loss("CrossEntropy weights", cross_entropy(0, weights), grid(3, 2, 5), classes),
-    loss("CrossEntropy smooth weights", cross_entropy(0.25, weights), grid(3, 2, 5), classes),
-    loss("CrossEntropy flat", cross_entropy(), 8 * grid(4, 5), torch.tensor([1, 4, 0, 2])),
-    loss("MSE", F.mse_loss, grid(3, 4), grid(3, 4)),
-    loss("Huber", F.huber_loss, grid(3, 4), grid(3, 4)),
-    loss("Huber 0.5", lambda x, t: F.huber_loss(x, t, delta=0.5), grid(3, 4), grid(3, 4)),
-    loss("BCEWithLogits", F.binary_cross_entropy_with_logits, 8 * grid(3, 4), unit),
-    loss("BCEWithLogits 3", lambda x, t: F.binary_cross_entropy_with_logits(x, t, pos_weight=torch.tensor(3.0)), 8 * grid(3, 4), unit),
-]
-
 with open("operations.json", "w") as f:
-    json.dump({"torch": torch.__version__, "rows": ROWS, "operations": [operation(*o) for o in OPERATIONS], "losses": LOSSES}, f, separators=(",", ":"))
+    json.dump({"torch": torch.__version__, "rows": ROWS, "operations": [operation(*o) for o in OPERATIONS]}, f, separators=(",", ":"))
     f.write("\n")
