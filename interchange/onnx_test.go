@@ -148,6 +148,67 @@ func TestONNXChecker(t *testing.T) {
 	}
 }
 
+// branching returns a graph with branches, of operations that are no layers of a chain.
+func branching() *nn.Graph {
+	g := nn.NewGraph(3)
+	x := nn.Reshape(g.Input("pixels", 24), []int{4, 6})
+	a := nn.GELU(nn.Linear(x, 6))
+	b := nn.GELUTanh(nn.Transpose(nn.Reshape(nn.SiLU(x), []int{6, 4}), []int{1, 0}))
+	joined := nn.Concat(1, []*nn.Value{
+		nn.Add(a, b), nn.Multiply(a, nn.Sigmoid(b)), nn.Slice(nn.Tanh(x), 1, 2, 5),
+	}) // 4×15
+	scaled := nn.Scale(nn.Bias(nn.Linear(joined, 15, nn.WithoutBias())), 1.5)
+	left := nn.Softmax(nn.Mean(scaled, []int{0}))
+	right := nn.Sum(nn.ReLU(joined), []int{0})
+	total := nn.Mean(joined, nil, nn.Named("total")) // one number
+	g.Output("logits", nn.Concat(0, []*nn.Value{left, nn.Flatten(nn.Dropout(right, 0.5)), nn.Reshape(total, []int{1})}))
+	g.Output("scaled", scaled)
+	return randomized(g)
+}
+
+// ONNX's checker accepts a graph with branches and two outputs, and finds its shapes.
+func TestONNXCheckerBranches(t *testing.T) {
+	for _, precision := range []tensor.DType{tensor.F32, tensor.F16} {
+		path := export(t, branching(), interchange.ONNXConfig{Precision: precision, Mean: 0.5, Std: 2, Input: "image", Probabilities: true})
+		var got struct{ Inputs, Outputs, Operators []string }
+		if err := json.Unmarshal([]byte(python(t, "onnx", "onnx_check.py", path, filepath.Join(t.TempDir(), "initializers"))), &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"image FLOAT ['batch', 24]"}, got.Inputs); diff != "" {
+			t.Errorf("%v: inputs (-want +got):\n%s", precision, diff)
+		}
+		if diff := cmp.Diff([]string{"logits FLOAT ['batch', 31]", "probabilities FLOAT ['batch', 31]", "scaled FLOAT ['batch', 4, 15]"}, got.Outputs); diff != "" {
+			t.Errorf("%v: outputs (-want +got):\n%s", precision, diff)
+		}
+		for _, operator := range []string{"Sub", "Div", "Reshape", "MatMul", "Add", "Erf", "Transpose", "Mul", "Sigmoid", "Tanh", "Concat", "Slice", "ReduceMean", "ReduceSum", "Relu", "Softmax", "Identity"} {
+			if !slices.Contains(got.Operators, operator) {
+				t.Errorf("%v: no %s", precision, operator)
+			}
+		}
+	}
+}
+
+// ONNX Runtime computes what we do where there are branches, to eight units in the last
+// place of numbers from 2 to 4.
+func TestONNXRuntimeBranches(t *testing.T) {
+	const in, rows = 24, 9
+	g, x := branching(), uniform(11, rows*in)
+	ours := forward(t, g, tensor.F32, x, in)
+	theirs := infer(t, export(t, g, interchange.ONNXConfig{Precision: tensor.F32}), x, 4)
+	if len(ours) != len(theirs) {
+		t.Fatalf("%d and %d logits", len(ours), len(theirs))
+	}
+	largest := 0.0
+	for i, v := range ours {
+		d := math.Abs(float64(v) - float64(theirs[i]))
+		if !(d <= 8*0x1p-22) {
+			t.Errorf("row %d: logit %d is %v, ONNX Runtime's %v", i/31, i%31, v, theirs[i])
+		}
+		largest = max(largest, d)
+	}
+	t.Logf("%d logits, at most %.3g apart", len(ours), largest)
+}
+
 func TestONNXIsAFunction(t *testing.T) {
 	cfg := interchange.ONNXConfig{Precision: tensor.F16, Metadata: map[string]string{"a": "1", "b": "2", "c": "3", "d": "4"}}
 	model := randomModel(3, linear(2))

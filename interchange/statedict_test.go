@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -152,6 +153,120 @@ func TestNoStateDict(t *testing.T) {
 	}
 	_, err := interchange.FromStateDict(new(checkpoint.File))
 	checkError(t, err, "there are no tensors", nil)
+}
+
+// scoped adds to g a graph with names in scopes, and returns it.
+func scoped(g *nn.Graph) *nn.Graph {
+	x := g.Input("x", 2)
+	g.Scope("encoder", func() {
+		g.Scope("layer.0", func() { x = nn.Linear(x, 3, nn.Named("fc")) })
+		x = nn.Bias(x, nn.Named("shift"))
+		g.Buffer("seen", []int{2}, 5)
+	})
+	g.Output("y", x)
+	return g
+}
+
+// The tensors are those of a state dict of PyTorch with the same names, written down by hand.
+func TestLoad(t *testing.T) {
+	f := &checkpoint.File{Tensors: []checkpoint.Tensor{
+		{Name: "not.ours", Shape: []int{1}, Values: []float32{1}},
+		{Name: "encoder.seen", Shape: []int{2}, Values: []float32{8, 9}},
+		{Name: "encoder.shift.bias", Shape: []int{3}, Half: []fp16.Float16{fp16.FromFloat32(0.5), fp16.FromFloat32(1), fp16.FromFloat32(2)}},
+		{Name: "encoder.layer.0.fc.weight", Shape: []int{3, 2}, Values: []float32{1, 2, 3, 4, 5, 6}}, // [out, in]
+		{Name: "encoder.layer.0.fc.bias", Shape: []int{3}, Values: []float32{10, 20, 30}},
+	}}
+	want := map[string][]float32{
+		"encoder.layer.0.fc.weight": {1, 3, 5, 2, 4, 6}, // [in, out]
+		"encoder.layer.0.fc.bias":   {10, 20, 30},
+		"encoder.shift.bias":        {0.5, 1, 2},
+		"encoder.seen":              {8, 9},
+	}
+	for name, g := range map[string]*nn.Graph{"values": scoped(nn.NewGraph(1)), "blank": scoped(nn.NewBlankGraph())} {
+		t.Run(name, func(t *testing.T) {
+			if name == "values" {
+				forward(t, g, tensor.F16, []float32{0, 0}, 2) // makes the working copies, which have to follow
+			}
+			if err := interchange.Load(g, f); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, state(g)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			// x = [1, -1] gives 1·1−1·2+10+0.5 and so on.
+			for _, precision := range []tensor.DType{tensor.F32, tensor.F16} {
+				if y := forward(t, g, precision, []float32{1, -1}, 2); !slices.Equal(y, []float32{9.5, 20, 31}) {
+					t.Errorf("%v: the graph computes %v", precision, y)
+				}
+			}
+			// The graph has values of its own: the file's may change.
+			f.Tensors[4].Values[0]++
+			if got := state(g)["encoder.layer.0.fc.bias"][0]; got != 10 {
+				t.Errorf("the graph shares the file's memory")
+			}
+			f.Tensors[4].Values[0]--
+		})
+	}
+}
+
+// state returns a copy of the values of a graph by their names.
+func state(g *nn.Graph) map[string][]float32 {
+	values := map[string][]float32{}
+	for _, p := range g.Params() {
+		values[p.Name] = slices.Clone(p.Master)
+	}
+	for _, b := range g.Buffers() {
+		values[b.Name] = slices.Clone(b.Values)
+	}
+	return values
+}
+
+func TestNotLoaded(t *testing.T) {
+	const weight, shift, seen = "encoder.layer.0.fc.weight", "encoder.shift.bias", "encoder.seen"
+	shapes := map[string][]int{weight: {3, 2}, "encoder.layer.0.fc.bias": {3}, shift: {3}, seen: {2}}
+	with := func(name string, shape []int) *checkpoint.File {
+		changed := maps.Clone(shapes)
+		if changed[name] = shape; shape == nil {
+			delete(changed, name)
+		}
+		return zeros(changed)
+	}
+	nan := zeros(shapes)
+	w, _ := nan.Tensor(shift)
+	w.Values[2] = float32(math.NaN())
+	short := zeros(shapes)
+	for i, w := range short.Tensors {
+		if w.Name == shift {
+			short.Tensors[i].Values = w.Values[:2]
+		}
+	}
+	for _, tt := range []struct {
+		name, want string
+		f          *checkpoint.File
+	}{
+		{"missing", "tensor encoder.shift.bias is not there", with(shift, nil)},
+		{"buffer missing", "tensor encoder.seen is not there", with(seen, nil)},
+		{"other layout", "tensor encoder.layer.0.fc.weight has the shape [2 3]: want [3 2]", with(weight, []int{2, 3})},
+		{"other dimensions", "tensor encoder.shift.bias has the shape [1 3]: want [3]", with(shift, []int{1, 3})},
+		{"other length of a buffer", "tensor encoder.seen has the shape [3]: want [2]", with(seen, []int{3})},
+		{"NaN", "tensor encoder.shift.bias has the element NaN at index 2", nan},
+		{"too few elements", "tensor encoder.shift.bias has the shape [3] but 2 elements", short},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, g := range []*nn.Graph{scoped(nn.NewGraph(1)), scoped(nn.NewBlankGraph())} {
+				before := state(g)
+				checkError(t, interchange.Load(g, tt.f), tt.want, new(*interchange.TensorError))
+				if diff := cmp.Diff(before, state(g)); diff != "" {
+					t.Errorf("the graph has changed (-before +after):\n%s", diff)
+				}
+			}
+		})
+	}
+	bad := nn.NewGraph(1)
+	nn.Linear(bad.Input("x", 2), -1)
+	if err := interchange.Load(bad, zeros(shapes)); err != bad.Err() || err == nil {
+		t.Errorf("error %v, want %v", err, bad.Err())
+	}
 }
 
 // What we hand to PyTorch computes there what it computes here, in both types.

@@ -2,8 +2,8 @@
 #
 #   onnx_check.py MODEL INITIALIZERS
 #
-# checks MODEL, with strict shape inference, writes its initializers as safetensors and
-# prints the rest of what it says in JSON.
+# checks MODEL, with strict shape inference, writes its initializers, but for those of
+# integers, as safetensors and prints the rest of what it says in JSON.
 import json
 import sys
 
@@ -15,7 +15,7 @@ from safetensors_numpy import save
 model = onnx.load(sys.argv[1])
 onnx.checker.check_model(model, full_check=True)
 inferred = shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True).graph
-save(sys.argv[2], {t.name: numpy_helper.to_array(t) for t in model.graph.initializer})
+save(sys.argv[2], {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if t.data_type != onnx.TensorProto.INT64})
 
 
 def value(v):
