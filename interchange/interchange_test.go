@@ -325,6 +325,14 @@ func TestNotHandedOn(t *testing.T) {
 	if err := op(chain(nn.NewGraph(1), 2, foreign(failing{})), tensor.F32, "0 (failing): no operator does this", new(*interchange.OpError)); !errors.Is(err, errFailing) {
 		t.Errorf("error %v, want it to wrap %v", err, errFailing)
 	}
+	echo := nn.NewGraph(1)
+	echo.Output("x", nn.Linear(echo.Input("x", 2), 3))
+	op(echo, tensor.F32, `two values of the ONNX model have the name "x"`, nil)
+	for _, cfg := range []interchange.ONNXConfig{{Input: "logits"}, {Input: "0.weight"}, {Input: "mean"}, {Input: "probabilities", Probabilities: true}} {
+		cfg.Precision = tensor.F32
+		_, err := interchange.ONNX(mlp(2, 3), cfg)
+		checkError(t, err, fmt.Sprintf("two values of the ONNX model have the name %q", cfg.Input), nil)
+	}
 	for _, cfg := range []interchange.ONNXConfig{{Mean: float32(math.NaN())}, {Std: -1}, {Std: float32(math.Inf(1))}} {
 		cfg.Precision = tensor.F32
 		_, err := interchange.ONNX(overflowing, cfg)

@@ -60,6 +60,9 @@ func ONNX(graph *nn.Graph, cfg ONNXConfig) ([]byte, error) {
 	case len(graph.Outputs()) == 0:
 		return nil, errors.New("interchange: the graph has no output: want at least one")
 	}
+	if err := checkNames(graph, cfg); err != nil {
+		return nil, err
+	}
 	w := writer{precision: cfg.Precision, values: map[*nn.Value]string{}, params: map[*nn.Param]string{}, used: map[string]int{}}
 	if err := w.add(graph, cfg); err != nil {
 		return nil, err
@@ -72,6 +75,35 @@ func ONNX(graph *nn.Graph, cfg ONNXConfig) ([]byte, error) {
 		return nil, fmt.Errorf("interchange: an ONNX file of %d bytes of weights: want at most %d, which is what a protocol buffer holds", size, maxFile)
 	}
 	return w.file(cfg.Metadata), nil
+}
+
+// checkNames returns an error if two values of the file would have the same name. Names
+// within the graph begin with a slash.
+func checkNames(graph *nn.Graph, cfg ONNXConfig) error {
+	names := []string{"mean", "std"}
+	for i, v := range graph.Inputs() {
+		if i == 0 && cfg.Input != "" {
+			names = append(names, cfg.Input)
+		} else {
+			names = append(names, v.Name())
+		}
+	}
+	for _, p := range graph.Params() {
+		names = append(names, p.Name)
+	}
+	for _, o := range graph.Outputs() {
+		names = append(names, o.Name)
+	}
+	if cfg.Probabilities {
+		names = append(names, "probabilities")
+	}
+	slices.Sort(names)
+	for i, name := range names[1:] {
+		if name == names[i] {
+			return fmt.Errorf("interchange: two values of the ONNX model have the name %q: want each name once among inputs, parameters, outputs, mean and std", name)
+		}
+	}
+	return nil
 }
 
 const (
