@@ -116,7 +116,9 @@ func TestLoadErrors(t *testing.T) {
 	}
 	path, _, _ := save(t, tensor.F32)
 	for want, spoil := range map[string]func(f *checkpoint.File){
-		"no parameter 0.bias":                 func(f *checkpoint.File) { f.Tensors = slices.DeleteFunc(f.Tensors, func(t checkpoint.Tensor) bool { return t.Name == "0.bias" }) },
+		"no parameter 0.bias": func(f *checkpoint.File) {
+			f.Tensors = slices.DeleteFunc(f.Tensors, func(t checkpoint.Tensor) bool { return t.Name == "0.bias" })
+		},
 		"0.weight has the shape [9 6]":        func(f *checkpoint.File) { weight(f).Shape = []int{9, 6} },
 		"0.weight[3] is not finite":           func(f *checkpoint.File) { weight(f).Values[3] = float32(math.Inf(1)) },
 		`there is no architecture "nonesuch"`: func(f *checkpoint.File) { f.Metadata[models.MetadataKey] = `{"name":"nonesuch"}` },
