@@ -72,12 +72,6 @@ func stored(dtype tensor.DType, values []float32, shape ...int) *tensor.Tensor {
 	return x
 }
 
-func elements(x *tensor.Tensor) []float32 {
-	values := make([]float32, x.Len())
-	x.Elements().Load(values)
-	return values
-}
-
 // call makes the call of a case, with its rows.
 func (lc lossCase) call(dtype tensor.DType) (*nn.LossCall, int) {
 	size := nn.Shape(lc.Shape).Len()
@@ -109,7 +103,7 @@ func TestLossesAgreeWithPyTorch(t *testing.T) {
 		}{{tensor.F32, 0}, {tensor.F16, 0x1p-11}} {
 			c, _ := lc.call(storage.dtype)
 			loss := lc.loss()
-			if got := elements(c.Outputs[0]); !slices.Equal(got, narrow(lc.Outputs)) {
+			if got := floats(c.Outputs[0]); !slices.Equal(got, narrow(lc.Outputs)) {
 				t.Fatalf("%v: %v has not got the outputs", lc, storage.dtype)
 			}
 			weight := loss.Weight(c.Targets)
@@ -129,7 +123,7 @@ func TestLossesAgreeWithPyTorch(t *testing.T) {
 			for _, g := range lc.Gradient {
 				largest = max(largest, math.Abs(g))
 			}
-			for i, g := range elements(c.DOut[0]) {
+			for i, g := range floats(c.DOut[0]) {
 				want := lc.Gradient[i]
 				if !(math.Abs(float64(g)/scale-want) <= 5e-7*largest+storage.epsilon*math.Abs(want)+0x1p-25/scale) {
 					t.Errorf("%v in %v: the gradient [%d] is %v, want %v", lc, storage.dtype, i, g/scale, want)
@@ -162,9 +156,9 @@ func TestLossesInParts(t *testing.T) {
 				dout.Resize(tensor.F32, out.Shape()...)
 				part.Outputs, part.Targets, part.DOut = []*tensor.Tensor{out}, []*tensor.Tensor{target}, []*tensor.Tensor{dout}
 				part.Sum = loss.Sum(&part)
-				gradient = append(gradient, elements(dout)...)
+				gradient = append(gradient, floats(dout)...)
 			}
-			if part.Sum != want || !slices.Equal(gradient, elements(whole.DOut[0])) {
+			if part.Sum != want || !slices.Equal(gradient, floats(whole.DOut[0])) {
 				t.Errorf("%v in parts of %d: %v, want %v, or other gradients", lc, size, part.Sum, want)
 			}
 		}
