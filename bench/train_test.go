@@ -45,7 +45,7 @@ func TestTrainFigures(t *testing.T) {
 		t.Errorf("%v allocations a step", r.AllocsPerStep)
 	case r.ActivationBytes != 960+192+192+960 || r.GradientBytes != 4*(30+5): // two layers and their gradients, in blocks of 64 bytes; and the biases
 		t.Errorf("%d bytes of activations and %d of gradients", r.ActivationBytes, r.GradientBytes)
-	case sum < r.BestStepNS || !strings.HasPrefix(names, "data; forward 0 (Linear 20→30); ") || !strings.Contains(names, "loss; backward 2"):
+	case sum < r.BestStepNS || !strings.HasPrefix(names, "data; forward 0 (Linear 20→30), 1 (ReLU); ") || !strings.Contains(names, "loss; backward 2"):
 		t.Errorf("phases %s of %g ns, the best step takes %g", names, sum, r.BestStepNS)
 	}
 	cancelled, cancel := context.WithCancel(context.Background())
