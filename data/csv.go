@@ -44,6 +44,8 @@ type CSVConfig struct {
 	Header  Header
 	Comma   rune // between columns; 0 means ','
 	Ignores bool // an empty class is Ignored, and not an error
+
+	MaxBytes int64 // the most that is read; 0 means 1 GiB
 }
 
 // ReadCSVFile reads the CSV file at path as [ReadCSV] does. It opens regular files only.
@@ -66,11 +68,17 @@ func ReadCSVFile(path string, cfg CSVConfig) (*Table, error) {
 // integers, else as texts by their bytes. So the labels 0 to 9 keep their numbers if all
 // of them occur.
 //
+// A number takes 4 bytes of memory, and so does a class. A line takes up to 48 bytes for
+// each of its values while it is read. CSVConfig.MaxBytes bounds the file.
+//
 // The error is a [*FormatError] with line and column if the content is wrong: no number
 // where one is wanted, one that float32 cannot hold, no class, another number of columns,
-// a quote that does not end, a column that is not there, or no samples.
+// a quote that does not end, a column that is not there, no samples, or too many bytes.
 func ReadCSV(r io.Reader, name string, cfg CSVConfig) (*Table, error) {
-	buffered := bufio.NewReader(r)
+	most := cmp.Or(cfg.MaxBytes, maxText)
+	buffered := bufio.NewReader(&atMost{r, most, &FormatError{
+		File: name, Found: fmt.Sprintf("more than %d bytes", most), Want: "no more (CSVConfig.MaxBytes)",
+	}})
 	if head, _ := buffered.Peek(len(byteOrderMark)); string(head) == byteOrderMark {
 		buffered.Discard(len(byteOrderMark))
 	}
@@ -79,6 +87,24 @@ func ReadCSV(r io.Reader, name string, cfg CSVConfig) (*Table, error) {
 	c.r.FieldsPerRecord = -1 // counted here, for a message that tells both numbers
 	c.r.TrimLeadingSpace = true
 	return c.read()
+}
+
+// maxText is the most bytes that ReadCSV accepts unless told otherwise, 1 GiB.
+const maxText = 1 << 30
+
+// atMost reads from r and returns err once it has had more bytes than are left.
+type atMost struct {
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (a *atMost) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if a.left -= int64(n); a.left < 0 {
+		return 0, a.err
+	}
+	return n, err
 }
 
 // byteOrderMark begins the UTF-8 that spreadsheets write.
@@ -124,8 +150,9 @@ func (c *csvReader) wrong(line, column int, found, want string) error {
 func (c *csvReader) next() (record []string, line int, err error) {
 	record, err = c.r.Read()
 	var parse *csv.ParseError
+	var format *FormatError
 	switch {
-	case err == io.EOF:
+	case err == io.EOF || errors.As(err, &format):
 		return nil, 0, err
 	case errors.As(err, &parse):
 		return nil, 0, &FormatError{

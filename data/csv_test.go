@@ -3,6 +3,7 @@ package data_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -156,6 +157,15 @@ func TestReadCSVErrors(t *testing.T) {
 		t.Errorf("error %#v", err)
 	}
 
+	// A quote that never ends, in a file that never ends.
+	_, err := data.ReadCSV(io.MultiReader(strings.NewReader("a,b\n1,\""), forever('x')), "f.csv", data.CSVConfig{MaxBytes: 1 << 16})
+	if want := "data: f.csv: found more than 65536 bytes, expected no more (CSVConfig.MaxBytes)"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if _, err := data.ReadCSV(strings.NewReader("1,x\n"), "f.csv", data.CSVConfig{MaxBytes: 4}); err != nil {
+		t.Errorf("a file as long as the limit: error %v", err)
+	}
+
 	var many strings.Builder
 	many.WriteString("x,kind\n")
 	for i := range data.MaxClasses + 1 {
@@ -164,6 +174,16 @@ func TestReadCSVErrors(t *testing.T) {
 	if _, err := data.ReadCSV(strings.NewReader(many.String()), "f.csv", data.CSVConfig{}); err == nil || !strings.Contains(err.Error(), `line 65538, column "kind": found class 65537, "65536", expected at most 65536 classes`) {
 		t.Errorf("too many classes: error %v", err)
 	}
+}
+
+// forever reads as one byte again and again.
+type forever byte
+
+func (f forever) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(f)
+	}
+	return len(p), nil
 }
 
 func TestReadCSVFile(t *testing.T) {
