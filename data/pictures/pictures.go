@@ -52,9 +52,13 @@ const DefaultMaxBytes = 4 << 30
 // extensions are those of the pictures that package digit decodes.
 var extensions = []string{".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".bmp"}
 
+// otherParts are parts that people have beside train and test.
+var otherParts = []string{"val", "valid", "validation", "dev"}
+
 // Open reads the pictures in dir. If dir has the subfolders train and test, and no others,
-// they are the two parts, each with a subfolder for each class. Otherwise the subfolders
-// of dir are the classes, and test is nil.
+// they are the two parts, each with a subfolder for each class. With train alone, test is
+// nil. Otherwise the subfolders of dir are the classes, and test is nil too. Other parts,
+// such as val, are an error: open their folders, or hold out samples by [data.Split].
 //
 // The classes are the subfolders of the training part, in ascending order of their names,
 // byte by byte; the test part may lack some, but has no others. The pictures of a class are
@@ -62,7 +66,7 @@ var extensions = []string{".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".ti
 // are PNG, JPEG, GIF, WebP, TIFF or BMP and have one of the usual extensions. Names that
 // begin with a dot are left out, and so are Thumbs.db and desktop.ini. JPEG and TIFF are
 // turned upright by what the camera noted, transparent parts are black, and of several
-// pictures in a file it is the first.
+// pictures in a file it is the first. Beside the folders may lie files, but no pictures.
 //
 // The Images have the names of the classes and the path of each picture. They are the same
 // bytes on every machine.
@@ -90,11 +94,14 @@ func Open(ctx context.Context, dir string, cfg Config) (train, test *data.Images
 		return nil, nil, err
 	}
 	parts := []string{dir}
-	if slices.Contains(names, "train") && slices.Contains(names, "test") {
-		if len(names) > 2 {
-			return nil, nil, &data.FormatError{File: dir, Found: "the folders " + strings.Join(first(names), ", "), Want: "train and test alone, or classes"}
-		}
+	switch train, test := slices.Contains(names, "train"), slices.Contains(names, "test"); {
+	case train && test && len(names) == 2:
 		parts = []string{filepath.Join(dir, "train"), filepath.Join(dir, "test")}
+	case train && len(names) == 1:
+		parts = []string{filepath.Join(dir, "train")}
+	case train && (test || slices.ContainsFunc(names, func(s string) bool { return slices.Contains(otherParts, s) })):
+		// Taken for classes, the parts are what a network would learn to tell apart.
+		return nil, nil, &data.FormatError{File: dir, Found: "the folders " + strings.Join(first(names), ", "), Want: "train and test alone, train alone, or classes"}
 	}
 	r := reader{ctx: ctx, cfg: cfg, dir: dir}
 	for _, part := range parts {
@@ -121,7 +128,13 @@ func first(names []string) []string {
 	return names
 }
 
+// isPicture returns whether a file has the extension of a picture.
+func isPicture(name string) bool {
+	return slices.Contains(extensions, strings.ToLower(filepath.Ext(name)))
+}
+
 // subfolders returns the names of the folders in dir, also of links to folders, sorted.
+// The error may be that there is a picture beside them.
 func subfolders(dir string) (names []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -131,12 +144,15 @@ func subfolders(dir string) (names []string, err error) {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		info, err := os.Stat(filepath.Join(dir, e.Name()))
-		if err != nil {
+		path := filepath.Join(dir, e.Name())
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
 			return nil, fmt.Errorf("pictures: %w", err)
-		}
-		if info.IsDir() {
+		case info.IsDir():
 			names = append(names, e.Name())
+		case isPicture(e.Name()):
+			return nil, &data.FormatError{File: path, Found: "a picture beside folders", Want: "each in the folder of its class"}
 		}
 	}
 	return names, nil
@@ -208,7 +224,7 @@ func (r *reader) scanClass(folder string, label int32) error {
 				return fs.SkipDir
 			}
 		case e.IsDir() || name == "Thumbs.db" || name == "desktop.ini":
-		case !slices.Contains(extensions, strings.ToLower(filepath.Ext(name))):
+		case !isPicture(name):
 			return &data.FormatError{File: path, Found: "a file of another kind", Want: "pictures alone: " + strings.Join(extensions, ", ")}
 		default:
 			r.files = append(r.files, path)
@@ -225,9 +241,6 @@ func (r *reader) decodeAll() error {
 	r.pixels, r.c = make([][]byte, n), make([]int, n)
 	r.h, r.w = r.cfg.Height, r.cfg.Width
 	if err := r.decode(0); err != nil {
-		return err
-	}
-	if err := r.checkBytes(r.c[0]); err != nil {
 		return err
 	}
 	var next, failed atomic.Int64
@@ -260,7 +273,7 @@ func (r *reader) decodeAll() error {
 			return err
 		}
 	}
-	return r.checkBytes(slices.Max(r.c))
+	return nil
 }
 
 // checkBytes returns an error if all images of so many channels are too large.
@@ -321,6 +334,9 @@ func (r *reader) decode(i int) error {
 		if isGrey(m) {
 			r.c[i] = 1
 		}
+	}
+	if err := r.checkBytes(r.c[i]); err != nil {
+		return err
 	}
 	p := newPlane(m, r.c[i])
 	if r.cfg.Crop {

@@ -154,6 +154,22 @@ func TestOpenParts(t *testing.T) {
 	}
 }
 
+// The training part alone has its classes below it too. A class may be called train.
+func TestOpenOnePart(t *testing.T) {
+	p := encoded(t, ".png", gray(2, 1, 2))
+	for _, tt := range []struct {
+		files map[string][]byte
+		want  []string
+	}{
+		{map[string][]byte{"train/a/1.png": p, "train/b/1.png": p}, []string{"a", "b"}},
+		{map[string][]byte{"car/1.png": p, "train/1.png": p}, []string{"car", "train"}},
+	} {
+		if train, test := open(t, folder(t, tt.files), pictures.Config{}); test != nil || train.N != 2 || !slices.Equal(train.Names, tt.want) {
+			t.Errorf("%d pictures of the classes %v and a test part %v, want the classes %v", train.N, train.Names, test, tt.want)
+		}
+	}
+}
+
 // Colours are those of the files; grey is 0.299·R + 0.587·G + 0.114·B, transparent is black.
 func TestColours(t *testing.T) {
 	half := color.NRGBA{200, 100, 50, 128}
@@ -262,10 +278,13 @@ func TestOpenErrors(t *testing.T) {
 		cfg   pictures.Config
 		want  string // DIR stands for the folder
 	}{
-		{"no folders", map[string][]byte{"1.png": ok}, pictures.Config{}, "data: DIR: found no folder, expected a folder of pictures for each class"},
+		{"no folders", map[string][]byte{"1.txt": ok}, pictures.Config{}, "data: DIR: found no folder, expected a folder of pictures for each class"},
 		{"an empty class", map[string][]byte{"a/1.png": ok, "b/.keep": nil}, pictures.Config{}, "data: DIR/b: found no picture, expected at least one of .png, .jpg, .jpeg, .gif, .webp, .tif, .tiff, .bmp"},
 		{"an empty test part", map[string][]byte{"train/a/1.png": ok, "test/a/.keep": nil}, pictures.Config{}, "data: DIR/test: found no picture, expected at least one of .png, .jpg, .jpeg, .gif, .webp, .tif, .tiff, .bmp"},
-		{"parts and more", map[string][]byte{"train/a/1.png": ok, "test/a/1.png": ok, "val/a/1.png": ok}, pictures.Config{}, "data: DIR: found the folders test, train, val, expected train and test alone, or classes"},
+		{"parts and more", map[string][]byte{"train/a/1.png": ok, "test/a/1.png": ok, "val/a/1.png": ok}, pictures.Config{}, "data: DIR: found the folders test, train, val, expected train and test alone, train alone, or classes"},
+		{"parts of other names", map[string][]byte{"train/a/1.png": ok, "valid/a/1.png": ok}, pictures.Config{}, "data: DIR: found the folders train, valid, expected train and test alone, train alone, or classes"},
+		{"a stray picture", map[string][]byte{"a/1.png": ok, "2.PNG": ok}, pictures.Config{}, "data: DIR/2.PNG: found a picture beside folders, expected each in the folder of its class"},
+		{"a stray picture in a part", map[string][]byte{"train/a/1.png": ok, "train/2.gif": ok}, pictures.Config{}, "data: DIR/train/2.gif: found a picture beside folders, expected each in the folder of its class"},
 		{"a new class", map[string][]byte{"train/a/1.png": ok, "train/b/1.png": ok, "test/c/1.png": ok}, pictures.Config{}, "data: DIR/test/c: found a class that the training part does not have, expected one of a, b"},
 		{"another file", map[string][]byte{"a/1.png": ok, "a/notes.txt": nil}, pictures.Config{}, "data: DIR/a/notes.txt: found a file of another kind, expected pictures alone: .png, .jpg, .jpeg, .gif, .webp, .tif, .tiff, .bmp"},
 		{"damaged", map[string][]byte{"a/1.png": ok, "a/2.png": ok[:len(ok)-20], "b/1.png": nil}, pictures.Config{}, "data: DIR/a/2.png: found no picture, or a damaged one (png: invalid format: unexpected EOF), expected PNG, JPEG, GIF, WebP, TIFF or BMP"},
