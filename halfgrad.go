@@ -118,6 +118,9 @@ func (c Config) predictor(f *checkpoint.File) (*Predictor, error) {
 		if fmt.Sprint(t.Shape) != fmt.Sprint(shape) {
 			return fmt.Errorf("%s has the shape %v, the network %v", name, t.Shape, shape)
 		}
+		if d := t.Elements.DType(); d == tensor.I32 {
+			return fmt.Errorf("%s is of %v: want floating-point numbers", name, d)
+		}
 		store(t.Float32s())
 		return nil
 	}

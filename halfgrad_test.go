@@ -28,11 +28,11 @@ func save(t testing.TB, precision tensor.DType) (path string, g *nn.Graph, spec 
 	}
 	f := new(checkpoint.File)
 	for _, p := range g.Params() {
-		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Values: p.Master})
+		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Elements: tensor.Of(p.Master)})
 		if precision == tensor.F16 {
 			half := tensor.Make(tensor.F16, p.Len())
 			half.Store(p.Master)
-			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: "half." + p.Name, Shape: p.Shape, Half: half.F16()})
+			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: "half." + p.Name, Shape: p.Shape, Elements: half})
 		}
 	}
 	if err := spec.Note(f); err != nil {
@@ -120,7 +120,8 @@ func TestLoadErrors(t *testing.T) {
 			f.Tensors = slices.DeleteFunc(f.Tensors, func(t checkpoint.Tensor) bool { return t.Name == "0.bias" })
 		},
 		"0.weight has the shape [9 6]":        func(f *checkpoint.File) { weight(f).Shape = []int{9, 6} },
-		"0.weight[3] is not finite":           func(f *checkpoint.File) { weight(f).Values[3] = float32(math.Inf(1)) },
+		"0.weight is of int32":                func(f *checkpoint.File) { weight(f).Elements = tensor.Make(tensor.I32, weight(f).Elements.Len()) },
+		"0.weight[3] is not finite":           func(f *checkpoint.File) { weight(f).Elements.F32()[3] = float32(math.Inf(1)) },
 		`there is no architecture "nonesuch"`: func(f *checkpoint.File) { f.Metadata[models.MetadataKey] = `{"name":"nonesuch"}` },
 		"is not a description of a network":   func(f *checkpoint.File) { f.Metadata[models.MetadataKey] = `{` },
 		"mlp of 0 inputs":                     func(f *checkpoint.File) { f.Metadata[models.MetadataKey] = `{"name":"mlp","config":{"widths":[3]}}` },

@@ -1,6 +1,6 @@
-// Package checkpoint keeps named tensors of fp32 and fp16, and a few strings, in files of
-// the safetensors format (https://huggingface.co/docs/safetensors), which Python, Rust
-// and browsers read too.
+// Package checkpoint keeps named tensors of fp16, bf16, fp32 and int32, and a few strings,
+// in files of the safetensors format (https://huggingface.co/docs/safetensors), which
+// Python, Rust and browsers read too.
 //
 // It knows nothing of models or optimizers: package trainer decides what a checkpoint
 // holds. Each file that it writes has a checksum of everything else in its metadata.
@@ -21,8 +21,8 @@ import (
 	"strings"
 
 	"github.com/halfgrad/halfgrad/checkpoint/safetensors"
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/internal/files"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // File is the contents of a checkpoint.
@@ -31,23 +31,25 @@ type File struct {
 	Tensors  []Tensor          // no two of one name
 }
 
-// Tensor is a named array of fp32 or fp16, row-major, with as many elements as the
-// product of its dimensions. Read sets one of Values and Half, also where there are no
-// elements.
+// Tensor is a named array, row-major, with as many elements as the product of its
+// dimensions. The elements have a type also where there are none.
 type Tensor struct {
-	Name   string // Unicode
-	Shape  []int
-	Values []float32      // fp32
-	Half   []fp16.Float16 // fp16
+	Name     string // Unicode
+	Shape    []int
+	Elements tensor.Elements
 }
 
-// Float32s returns the elements in fp32: Values itself, or Half widened.
+// Float32s returns the elements in fp32: those of an fp32 tensor themselves, and others
+// widened. It panics if they are integers.
 func (t Tensor) Float32s() []float32 {
-	if t.Half == nil {
-		return t.Values
+	switch {
+	case t.Elements.Len() == 0:
+		return nil
+	case t.Elements.DType() == tensor.F32:
+		return t.Elements.F32()
 	}
-	wide := make([]float32, len(t.Half))
-	fp16.Widen(wide, t.Half)
+	wide := make([]float32, t.Elements.Len())
+	t.Elements.Load(wide)
 	return wide
 }
 
@@ -68,9 +70,9 @@ type FormatError struct {
 
 func (e *FormatError) Error() string {
 	if e.Path == "" {
-		return fmt.Sprintf("checkpoint: not a safetensors file of floating-point tensors, or damaged: %v", e.Err)
+		return fmt.Sprintf("checkpoint: not a safetensors file of numbers that halfgrad reads, or damaged: %v", e.Err)
 	}
-	return fmt.Sprintf("checkpoint: %s is not a safetensors file of floating-point tensors, or is damaged: %v", e.Path, e.Err)
+	return fmt.Sprintf("checkpoint: %s is not a safetensors file of numbers that halfgrad reads, or is damaged: %v", e.Path, e.Err)
 }
 
 func (e *FormatError) Unwrap() error { return e.Err }
@@ -160,7 +162,7 @@ func (e *encoder) encode(w io.Writer) error {
 		return err
 	}
 	for _, t := range e.header.Tensors {
-		if err := e.tensors[t.Name].writeTo(w); err != nil {
+		if err := writeElements(w, e.tensors[t.Name].Elements); err != nil {
 			return err
 		}
 	}
@@ -175,13 +177,11 @@ func newEncoder(f *File) (*encoder, error) {
 	e := &encoder{tensors: make(map[string]Tensor, len(f.Tensors))}
 	tensors := make([]safetensors.Tensor, len(f.Tensors))
 	for i, t := range f.Tensors {
-		tensors[i] = safetensors.Tensor{Name: t.Name, DType: safetensors.F32, Shape: t.Shape}
-		switch {
-		case t.Values != nil && t.Half != nil:
-			return nil, fmt.Errorf("tensor %q: both fp32 and fp16 elements", t.Name)
-		case t.Half != nil:
-			tensors[i].DType = safetensors.F16
+		dtype, ok := dtypes[t.Elements.DType()]
+		if !ok {
+			return nil, fmt.Errorf("tensor %q: its elements have no type: want fp16, bf16, fp32 or int32", t.Name)
 		}
+		tensors[i] = safetensors.Tensor{Name: t.Name, DType: dtype, Shape: t.Shape}
 		e.tensors[t.Name] = t
 	}
 	// A header without the checksum first: the checksum is of its tensors.
@@ -190,14 +190,14 @@ func newEncoder(f *File) (*encoder, error) {
 		return nil, err
 	}
 	for _, t := range h.Tensors {
-		if n := len(e.tensors[t.Name].Values) + len(e.tensors[t.Name].Half); int64(n) != t.Elements() {
+		if n := e.tensors[t.Name].Elements.Len(); int64(n) != t.Elements() {
 			return nil, fmt.Errorf("tensor %q has %d elements, its shape %v has %d", t.Name, n, t.Shape, t.Elements())
 		}
 	}
 	metadata := make(map[string]string, len(f.Metadata)+1)
 	maps.Copy(metadata, f.Metadata)
 	metadata[digestKey], err = digest(h.Tensors, f.Metadata, func(t safetensors.Tensor, hash io.Writer) error {
-		return e.tensors[t.Name].writeTo(hash)
+		return writeElements(hash, e.tensors[t.Name].Elements)
 	})
 	if err != nil {
 		return nil, err
@@ -206,8 +206,8 @@ func newEncoder(f *File) (*encoder, error) {
 	return e, err
 }
 
-// Read returns the contents of the file path. Tensors of bf16 and of float64, which
-// others write, become fp32 ones. The error is a [*FormatError] if there is a file but
+// Read returns the contents of the file path. Tensors of float64, which others write, become
+// fp32 ones. The error is a [*FormatError] if there is a file but
 // not a valid one, and wraps [fs.ErrNotExist] if there is none. Only regular files are
 // read, and no more of one than its header allows.
 func Read(path string) (*File, error) {
@@ -286,8 +286,8 @@ func decode(r io.ReaderAt, size int64, wanted func(safetensors.Tensor) bool) (*F
 	}
 	tensors := make(map[string]Tensor, len(h.Tensors))
 	for _, t := range h.Tensors {
-		if wanted(t) && !decodable(t.DType) {
-			return nil, &FormatError{Err: fmt.Errorf("tensor %q is of type %s, want F32, F16, BF16 or F64", t.Name, t.DType)}
+		if wanted(t) && inMemory(t.DType) == 0 {
+			return nil, &FormatError{Err: fmt.Errorf("tensor %q is of type %s, want F32, F16, BF16, F64 or I32", t.Name, t.DType)}
 		}
 	}
 	read := func(t safetensors.Tensor, hash io.Writer) error {
@@ -302,9 +302,8 @@ func decode(r io.ReaderAt, size int64, wanted func(safetensors.Tensor) bool) (*F
 		if t.Elements() > math.MaxInt/4 {
 			return fmt.Errorf("tensor %q of %d bytes does not fit into memory", t.Name, t.Size)
 		}
-		tensor := Tensor{Name: t.Name, Shape: t.Shape}
-		err := tensor.readFrom(data, t)
-		tensors[t.Name] = tensor
+		elements, err := readElements(data, t)
+		tensors[t.Name] = Tensor{Name: t.Name, Shape: t.Shape, Elements: elements}
 		return err
 	}
 	want, digested := h.Metadata[digestKey]

@@ -17,22 +17,43 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/halfgrad/halfgrad/bf16"
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/checkpoint/safetensors"
 	"github.com/halfgrad/halfgrad/fp16"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 func sample() *checkpoint.File {
 	return &checkpoint.File{
 		Metadata: map[string]string{"progress": `{"epoch":3}`, "note": "größer"},
 		Tensors: []checkpoint.Tensor{
-			{Name: "0.weight", Shape: []int{2, 3}, Values: []float32{1, -2, 3e-45, float32(math.Inf(1)), 0, -0.5}},
-			{Name: "0.bias", Shape: []int{3}, Values: []float32{7, 8, 9}},
-			{Name: "half", Shape: []int{2, 2}, Half: []fp16.Float16{0x3c00, 0x8001, 0x7c00, 0}},
-			{Name: "empty", Shape: []int{0, 2}, Values: []float32{}},
+			{Name: "0.weight", Shape: []int{2, 3}, Elements: tensor.Of([]float32{1, -2, 3e-45, float32(math.Inf(1)), 0, -0.5})},
+			{Name: "0.bias", Shape: []int{3}, Elements: tensor.Of([]float32{7, 8, 9})},
+			{Name: "brain", Shape: []int{3}, Elements: tensor.Of([]bf16.BFloat16{0x3f80, 0x8001, 0x7fc1})},
+			{Name: "labels", Shape: []int{1, 2}, Elements: tensor.Of([]int32{7, math.MinInt32})},
+			{Name: "half", Shape: []int{2, 2}, Elements: tensor.Of([]fp16.Float16{0x3c00, 0x8001, 0x7c00, 0})},
+			{Name: "empty", Shape: []int{0, 2}, Elements: tensor.Of([]float32{})},
 		},
 	}
 }
+
+// sameElements compares elements by their type and their bits.
+var sameElements = cmp.Transformer("bits", func(e tensor.Elements) any {
+	switch e.DType() {
+	case tensor.F16:
+		return e.F16()
+	case tensor.BF16:
+		return e.BF16()
+	case tensor.I32:
+		return e.I32()
+	}
+	bits := make([]uint32, e.Len())
+	for i, v := range e.F32() {
+		bits[i] = math.Float32bits(v)
+	}
+	return bits
+})
 
 var byName = cmpopts.SortSlices(func(a, b checkpoint.Tensor) bool { return a.Name < b.Name })
 
@@ -45,7 +66,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(sample(), got, byName); diff != "" {
+	if diff := cmp.Diff(sample(), got, byName, sameElements, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("read back (-written +read):\n%s", diff)
 	}
 	if _, ok := got.Tensor("0.bias"); !ok {
@@ -75,9 +96,9 @@ func TestDecodeByHand(t *testing.T) {
 	}
 	want := &checkpoint.File{
 		Metadata: map[string]string{"a": "b"},
-		Tensors:  []checkpoint.Tensor{{Name: "w", Shape: []int{2, 1}, Values: []float32{1.5, -2}}},
+		Tensors:  []checkpoint.Tensor{{Name: "w", Shape: []int{2, 1}, Elements: tensor.Of([]float32{1.5, -2})}},
 	}
-	if diff := cmp.Diff(want, f); diff != "" {
+	if diff := cmp.Diff(want, f, sameElements); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -103,9 +124,29 @@ func TestDecodeTypes(t *testing.T) {
 			continue
 		}
 		w := f.Tensors[0]
-		if got := w.Float32s(); !slices.Equal(got, want) || (w.Half != nil) != (dtype == "F16") {
-			t.Errorf("%s: %+v as fp32 is %v, want %v", dtype, w, got, want)
+		memory := map[string]tensor.DType{"F32": tensor.F32, "F16": tensor.F16, "BF16": tensor.BF16, "F64": tensor.F32}[dtype]
+		if got := w.Float32s(); !slices.Equal(got, want) || w.Elements.DType() != memory {
+			t.Errorf("%s: %v of %v, want %v of %v", dtype, got, w.Elements.DType(), want, memory)
 		}
+	}
+}
+
+func TestFloat32sOfNothing(t *testing.T) {
+	for _, e := range []tensor.Elements{{}, tensor.Make(tensor.F32, 0), tensor.Make(tensor.I32, 0)} {
+		if got := (checkpoint.Tensor{Elements: e}).Float32s(); len(got) != 0 {
+			t.Errorf("no elements of %v are %v", e.DType(), got)
+		}
+	}
+}
+
+func TestDecodeIntegers(t *testing.T) {
+	b := binary.LittleEndian.AppendUint32(bytesByHand(`{"labels":{"dtype":"I32","shape":[2],"data_offsets":[0,8]}}`), 3)
+	f, err := checkpoint.Decode(binary.LittleEndian.AppendUint32(b, 0xffffffff))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Tensors[0].Elements.I32(); !slices.Equal(got, []int32{3, -1}) {
+		t.Errorf("%v, want 3 and -1", got)
 	}
 }
 
@@ -133,7 +174,7 @@ func TestDamagedFiles(t *testing.T) {
 		"overlapping tensors": bytesByHand(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 1),
 		"shape beyond memory": bytesByHand(`{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}`, 1),
 		"shape beyond 2^63":   bytesByHand(`{"a":{"dtype":"F32","shape":[1099511627776,1099511627776,0],"data_offsets":[0,0]}}`),
-		"other element type":  bytesByHand(`{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}`, 1),
+		"other element type":  bytesByHand(`{"a":{"dtype":"U32","shape":[1],"data_offsets":[0,4]}}`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, "bad")
@@ -215,18 +256,18 @@ func TestOldFile(t *testing.T) {
 	want := &checkpoint.File{
 		Metadata: map[string]string{"halfgrad.trainer": `{"epoch":3}`, "note": "größer <&> \u2028 \"quoted\" \\ \n\x7f"},
 		Tensors: []checkpoint.Tensor{
-			{Name: "0.weight", Shape: []int{2, 3}, Values: []float32{1, -2, 3e-45, float32(math.Inf(1)), 0, -0.5}},
-			{Name: "0.bias", Shape: []int{3}, Values: []float32{7, 8, 9}},
-			{Name: "half.0.weight", Shape: []int{2, 2}, Half: []fp16.Float16{0x3c00, 0x8001, 0x7c00, 0}},
-			{Name: "empty", Shape: []int{0, 2}, Values: []float32{}},
-			{Name: "größer <&>", Shape: []int{1}, Values: []float32{-1}},
+			{Name: "0.weight", Shape: []int{2, 3}, Elements: tensor.Of([]float32{1, -2, 3e-45, float32(math.Inf(1)), 0, -0.5})},
+			{Name: "0.bias", Shape: []int{3}, Elements: tensor.Of([]float32{7, 8, 9})},
+			{Name: "half.0.weight", Shape: []int{2, 2}, Elements: tensor.Of([]fp16.Float16{0x3c00, 0x8001, 0x7c00, 0})},
+			{Name: "empty", Shape: []int{0, 2}, Elements: tensor.Of([]float32{})},
+			{Name: "größer <&>", Shape: []int{1}, Elements: tensor.Of([]float32{-1})},
 		},
 	}
 	got, err := checkpoint.Read(old)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, byName); diff != "" {
+	if diff := cmp.Diff(want, got, byName, sameElements, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	path := filepath.Join(t.TempDir(), "new")
@@ -258,7 +299,7 @@ func TestReadSome(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &checkpoint.File{Metadata: sample().Metadata, Tensors: sample().Tensors[1:2]}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, sameElements); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	h, err := checkpoint.ReadHeader(path)
@@ -286,7 +327,7 @@ func TestReadSome(t *testing.T) {
 	if err := os.WriteFile(path, mixed, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got, err = checkpoint.ReadSome(path, bias); err != nil || got.Tensors[0].Values[0] != 1 {
+	if got, err = checkpoint.ReadSome(path, bias); err != nil || got.Tensors[0].Elements.F32()[0] != 1 {
 		t.Errorf("%+v, error %v", got, err)
 	}
 }
@@ -340,9 +381,9 @@ func TestFailedWriteKeepsTheOldFile(t *testing.T) {
 	if err := checkpoint.Write(path, sample()); err != nil {
 		t.Fatal(err)
 	}
-	with := func(tensor checkpoint.Tensor) *checkpoint.File {
+	with := func(added checkpoint.Tensor) *checkpoint.File {
 		f := sample()
-		f.Tensors = append(f.Tensors, tensor)
+		f.Tensors = append(f.Tensors, added)
 		return f
 	}
 	note := func(key, value string) *checkpoint.File {
@@ -351,14 +392,14 @@ func TestFailedWriteKeepsTheOldFile(t *testing.T) {
 		return f
 	}
 	for name, f := range map[string]*checkpoint.File{
-		"a name given twice":       with(checkpoint.Tensor{Name: "0.bias", Shape: []int{1}, Values: []float32{1}}),
-		"two types":                with(checkpoint.Tensor{Name: "x", Shape: []int{1}, Values: []float32{1}, Half: []fp16.Float16{1}}),
-		"shape and values differ":  with(checkpoint.Tensor{Name: "x", Shape: []int{2}, Values: []float32{1}}),
-		"a product that overflows": with(checkpoint.Tensor{Name: "x", Shape: []int{math.MaxInt, math.MaxInt}, Values: []float32{1}}),
-		"a product beyond 2^63, 0": with(checkpoint.Tensor{Name: "x", Shape: []int{math.MaxInt, math.MaxInt, 0}}),
-		"a negative dimension":     with(checkpoint.Tensor{Name: "x", Shape: []int{-1, -1}, Values: []float32{1}}),
-		"the metadata's name":      with(checkpoint.Tensor{Name: "__metadata__", Shape: []int{1}, Values: []float32{1}}),
-		"a name that is no text":   with(checkpoint.Tensor{Name: "x\xff", Shape: []int{1}, Values: []float32{1}}),
+		"a name given twice":       with(checkpoint.Tensor{Name: "0.bias", Shape: []int{1}, Elements: tensor.Of([]float32{1})}),
+		"no type":                  with(checkpoint.Tensor{Name: "x", Shape: []int{0}}),
+		"shape and values differ":  with(checkpoint.Tensor{Name: "x", Shape: []int{2}, Elements: tensor.Of([]float32{1})}),
+		"a product that overflows": with(checkpoint.Tensor{Name: "x", Shape: []int{math.MaxInt, math.MaxInt}, Elements: tensor.Of([]float32{1})}),
+		"a product beyond 2^63, 0": with(checkpoint.Tensor{Name: "x", Shape: []int{math.MaxInt, math.MaxInt, 0}, Elements: tensor.Make(tensor.F32, 0)}),
+		"a negative dimension":     with(checkpoint.Tensor{Name: "x", Shape: []int{-1, -1}, Elements: tensor.Of([]float32{1})}),
+		"the metadata's name":      with(checkpoint.Tensor{Name: "__metadata__", Shape: []int{1}, Elements: tensor.Of([]float32{1})}),
+		"a name that is no text":   with(checkpoint.Tensor{Name: "x\xff", Shape: []int{1}, Elements: tensor.Of([]float32{1})}),
 		"a key that is no text":    note("x\xff", "y"),
 		"a value that is no text":  note("x", "\xed\xa0\x80"),
 		"the checksum's name":      note("halfgrad.sha256", "0"),
@@ -371,7 +412,7 @@ func TestFailedWriteKeepsTheOldFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(sample(), got, byName); diff != "" {
+		if diff := cmp.Diff(sample(), got, byName, sameElements, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: the old file has changed:\n%s", name, diff)
 		}
 	}
@@ -388,13 +429,13 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, tensor := range file.Tensors {
+		for _, read := range file.Tensors {
 			n := 1
-			for _, d := range tensor.Shape {
+			for _, d := range read.Shape {
 				n *= d
 			}
-			if n != len(tensor.Float32s()) {
-				t.Fatalf("tensor %q of shape %v has %d values", tensor.Name, tensor.Shape, len(tensor.Values))
+			if n != read.Elements.Len() {
+				t.Fatalf("tensor %q of shape %v has %d elements", read.Name, read.Shape, read.Elements.Len())
 			}
 		}
 	})
@@ -405,15 +446,20 @@ func FuzzEncode(f *testing.F) {
 	f.Add("w", "v", "key", "value", 2, 3, uint8(6), uint8(1), uint32(0x7fc00001))
 	f.Add("__metadata__", "\xff", "halfgrad.trainer", "\u2028\x00", -1, 1, uint8(1), uint8(0), uint32(0))
 	f.Add("a", "a", "halfgrad.sha256", "", math.MaxInt, math.MaxInt, uint8(0), uint8(2), uint32(1))
-	f.Fuzz(func(t *testing.T, name, other, key, value string, rows, cols int, n, half uint8, bits uint32) {
+	f.Fuzz(func(t *testing.T, name, other, key, value string, rows, cols int, n, dtype uint8, bits uint32) {
 		want := &checkpoint.File{
 			Metadata: map[string]string{key: value},
-			Tensors:  []checkpoint.Tensor{{Name: name, Shape: []int{rows, cols}}, {Name: other, Values: []float32{math.Float32frombits(bits)}}},
+			Tensors:  []checkpoint.Tensor{{Name: name, Shape: []int{rows, cols}}, {Name: other, Elements: tensor.Of([]float32{math.Float32frombits(bits)})}},
 		}
-		if half%2 == 0 {
-			want.Tensors[0].Values = slices.Repeat([]float32{math.Float32frombits(bits)}, int(n))
-		} else {
-			want.Tensors[0].Half = slices.Repeat([]fp16.Float16{fp16.Float16(bits)}, int(n))
+		switch first := &want.Tensors[0].Elements; dtype % 4 {
+		case 0:
+			*first = tensor.Of(slices.Repeat([]float32{math.Float32frombits(bits)}, int(n)))
+		case 1:
+			*first = tensor.Of(slices.Repeat([]fp16.Float16{fp16.Float16(bits)}, int(n)))
+		case 2:
+			*first = tensor.Of(slices.Repeat([]bf16.BFloat16{bf16.BFloat16(bits)}, int(n)))
+		default:
+			*first = tensor.Of(slices.Repeat([]int32{int32(bits)}, int(n)))
 		}
 		var file bytes.Buffer
 		if err := checkpoint.Encode(&file, want); err != nil {
@@ -423,8 +469,7 @@ func FuzzEncode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sameBits := cmp.Comparer(func(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) })
-		if diff := cmp.Diff(want, got, byName, sameBits, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, got, byName, sameElements, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("read back (-written +read):\n%s", diff)
 		}
 	})
@@ -440,7 +485,7 @@ func Example() {
 	path := filepath.Join(dir, "weights.safetensors")
 	err = checkpoint.Write(path, &checkpoint.File{
 		Metadata: map[string]string{"made by": "an example"},
-		Tensors:  []checkpoint.Tensor{{Name: "w", Shape: []int{2}, Values: []float32{0.25, 4}}},
+		Tensors:  []checkpoint.Tensor{{Name: "w", Shape: []int{2}, Elements: tensor.Of([]float32{0.25, 4})}},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -452,6 +497,6 @@ func Example() {
 		return
 	}
 	w, _ := f.Tensor("w")
-	fmt.Println(f.Metadata["made by"], w.Shape, w.Values)
+	fmt.Println(f.Metadata["made by"], w.Shape, w.Elements.F32())
 	// Output: an example [2] [0.25 4]
 }

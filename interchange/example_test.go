@@ -11,10 +11,10 @@ import (
 func Example() {
 	// A network as PyTorch saves it: class Net with fc1 = Linear(2, 3) and fc2 = Linear(3, 1).
 	theirs := &checkpoint.File{Tensors: []checkpoint.Tensor{
-		{Name: "fc1.weight", Shape: []int{3, 2}, Values: []float32{1, 2, 3, 4, 5, 6}}, // [out, in]
-		{Name: "fc1.bias", Shape: []int{3}, Values: []float32{0.1, 0.2, 0.3}},
-		{Name: "fc2.weight", Shape: []int{1, 3}, Values: []float32{7, 8, 9}},
-		{Name: "fc2.bias", Shape: []int{1}, Values: []float32{-1}},
+		{Name: "fc1.weight", Shape: []int{3, 2}, Elements: tensor.Of([]float32{1, 2, 3, 4, 5, 6})}, // [out, in]
+		{Name: "fc1.bias", Shape: []int{3}, Elements: tensor.Of([]float32{0.1, 0.2, 0.3})},
+		{Name: "fc2.weight", Shape: []int{1, 3}, Elements: tensor.Of([]float32{7, 8, 9})},
+		{Name: "fc2.bias", Shape: []int{1}, Elements: tensor.Of([]float32{-1})},
 	}}
 	model, err := interchange.FromStateDict(theirs)
 	if err != nil {

@@ -134,13 +134,13 @@ func TestONNXChecker(t *testing.T) {
 				t.Errorf("%d initializers for %d parameters and %v", len(f.Tensors), len(params), tt.constants)
 			}
 			for name, v := range tt.constants {
-				if c := read(t, initializers, name); len(c.Shape) != 0 || !slices.Equal(c.Values, []float32{v}) {
+				if c := read(t, initializers, name); len(c.Shape) != 0 || !slices.Equal(c.Elements.F32(), []float32{v}) {
 					t.Errorf("%s is %v, want %v", name, c, v)
 				}
 			}
 			for _, p := range params {
 				c := read(t, initializers, p.Name)
-				if !slices.Equal(c.Shape, p.Shape) || (c.Half != nil) != (tt.cfg.Precision == tensor.F16) || !slices.Equal(c.Float32s(), widened(p, tt.cfg.Precision)) {
+				if !slices.Equal(c.Shape, p.Shape) || c.Elements.DType() != tt.cfg.Precision || !slices.Equal(c.Float32s(), widened(p, tt.cfg.Precision)) {
 					t.Errorf("%s differs", p.Name)
 				}
 			}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
+	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/nn"
 	"github.com/halfgrad/halfgrad/tensor"
 )
@@ -31,16 +32,18 @@ func StateDict(graph *nn.Graph, dtype tensor.DType) (*checkpoint.File, error) {
 	}
 	f := &checkpoint.File{Metadata: map[string]string{"format": "pt"}}
 	add := func(name string, shape []int, values []float32) (err error) {
-		t := checkpoint.Tensor{Name: name, Shape: slices.Clone(shape), Values: slices.Clone(values)}
+		shape, values = slices.Clone(shape), slices.Clone(values)
 		if len(shape) == 2 {
-			t.Shape = []int{shape[1], shape[0]}
-			t.Values = transposed(values, shape[0], shape[1])
+			values = transposed(values, shape[0], shape[1])
+			shape[0], shape[1] = shape[1], shape[0]
 		}
+		t := checkpoint.Tensor{Name: name, Shape: shape, Elements: tensor.Of(values)}
 		if dtype == tensor.F16 {
-			t.Half, err = rounded(name, t.Values)
-			t.Values = nil
+			var half []fp16.Float16
+			half, err = rounded(name, values)
+			t.Elements = tensor.Of(half)
 		} else {
-			err = checkFinite(name, t.Values)
+			err = checkFinite(name, values)
 		}
 		f.Tensors = append(f.Tensors, t)
 		return err
@@ -223,6 +226,9 @@ func linear(f *checkpoint.File, name string) (w, b checkpoint.Tensor, err error)
 // check returns an error unless t has as many elements as its shape says, at least one,
 // all of them finite.
 func check(t checkpoint.Tensor) error {
+	if d := t.Elements.DType(); d == tensor.I32 {
+		return &TensorError{t.Name, fmt.Sprintf("is of %v: want floating-point numbers", d)}
+	}
 	values, n := t.Float32s(), int64(1)
 	for _, d := range t.Shape { // one or two
 		if d < 1 || d > 1<<31-1 {

@@ -19,6 +19,12 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
+// sameElements compares elements by their type and their values.
+var sameElements = cmp.Comparer(func(a, b tensor.Elements) bool {
+	x, y := checkpoint.Tensor{Elements: a}, checkpoint.Tensor{Elements: b}
+	return a.DType() == b.DType() && slices.Equal(x.Float32s(), y.Float32s())
+})
+
 // The names and the layout are PyTorch's, written down by hand.
 func TestStateDict(t *testing.T) {
 	model := chain(nn.NewGraph(1), 3, dropout(0.1), linear(2), nn.ReLU, within("3", nn.ReLU, linear(1)))
@@ -37,23 +43,23 @@ func TestStateDict(t *testing.T) {
 	const e = 0x1p-12
 	for dtype, want := range map[tensor.DType][]checkpoint.Tensor{
 		tensor.F32: {
-			{Name: "1.weight", Shape: []int{2, 3}, Values: []float32{e, 2 + e, 4 + e, 1 + e, 3 + e, 5 + e}},
-			{Name: "1.bias", Shape: []int{2}, Values: []float32{10 + e, 11 + e}},
-			{Name: "3.1.weight", Shape: []int{1, 2}, Values: []float32{20 + e, 21 + e}},
-			{Name: "3.1.bias", Shape: []int{1}, Values: []float32{30 + e}},
+			{Name: "1.weight", Shape: []int{2, 3}, Elements: tensor.Of([]float32{e, 2 + e, 4 + e, 1 + e, 3 + e, 5 + e})},
+			{Name: "1.bias", Shape: []int{2}, Elements: tensor.Of([]float32{10 + e, 11 + e})},
+			{Name: "3.1.weight", Shape: []int{1, 2}, Elements: tensor.Of([]float32{20 + e, 21 + e})},
+			{Name: "3.1.bias", Shape: []int{1}, Elements: tensor.Of([]float32{30 + e})},
 		},
 		tensor.F16: {
-			{Name: "1.weight", Shape: []int{2, 3}, Half: half(e, 2, 4, 1, 3, 5)},
-			{Name: "1.bias", Shape: []int{2}, Half: half(10, 11)},
-			{Name: "3.1.weight", Shape: []int{1, 2}, Half: half(20, 21)},
-			{Name: "3.1.bias", Shape: []int{1}, Half: half(30)},
+			{Name: "1.weight", Shape: []int{2, 3}, Elements: tensor.Of(half(e, 2, 4, 1, 3, 5))},
+			{Name: "1.bias", Shape: []int{2}, Elements: tensor.Of(half(10, 11))},
+			{Name: "3.1.weight", Shape: []int{1, 2}, Elements: tensor.Of(half(20, 21))},
+			{Name: "3.1.bias", Shape: []int{1}, Elements: tensor.Of(half(30))},
 		},
 	} {
 		got, err := interchange.StateDict(model, dtype)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(&checkpoint.File{Metadata: map[string]string{"format": "pt"}, Tensors: want}, got); diff != "" {
+		if diff := cmp.Diff(&checkpoint.File{Metadata: map[string]string{"format": "pt"}, Tensors: want}, got, sameElements); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", dtype, diff)
 		}
 	}
@@ -67,7 +73,7 @@ func zeros(shapes map[string][]int) *checkpoint.File {
 		for _, d := range shape {
 			n *= d
 		}
-		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: name, Shape: shape, Values: make([]float32, n)})
+		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: name, Shape: shape, Elements: tensor.Of(make([]float32, n))})
 	}
 	return f
 }
@@ -119,11 +125,11 @@ func TestNoStateDict(t *testing.T) {
 	with := func(name string, v float32) *checkpoint.File {
 		f := zeros(map[string][]int{"fc.weight": {2, 3}, "fc.bias": {2}})
 		w, _ := f.Tensor(name)
-		w.Values[1] = v
+		w.Elements.F32()[1] = v
 		return f
 	}
 	inf := float32(math.Inf(-1))
-	half := &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "fc.weight", Shape: []int{1, 2}, Half: []fp16.Float16{0, 0x7c00}}}}
+	half := &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "fc.weight", Shape: []int{1, 2}, Elements: tensor.Of([]fp16.Float16{0, 0x7c00})}}}
 	for _, tt := range []struct {
 		name, want string
 		f          *checkpoint.File
@@ -139,8 +145,9 @@ func TestNoStateDict(t *testing.T) {
 		{"bias", "fc1.bias has the shape [2]: want [3], because fc1.weight has [3 2]", zeros(map[string][]int{"fc1.weight": {3, 2}, "fc1.bias": {2}}), nil},
 		{"bias of two dimensions", "fc1.bias has the shape [3 1]: want [3]", zeros(map[string][]int{"fc1.weight": {3, 2}, "fc1.bias": {3, 1}}), nil},
 		{"no outputs", "fc.weight has the shape [0 3]: want positive", zeros(map[string][]int{"fc.weight": {0, 3}, "fc.bias": {0}}), nil},
-		{"no elements", "fc.weight has the shape [2 3] but 0 elements", &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "fc.weight", Shape: []int{2, 3}, Values: []float32{}}}}, nil},
-		{"negative", "fc.weight has the shape [-2 -3]: want positive", &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "fc.weight", Shape: []int{-2, -3}, Values: make([]float32, 6)}}}, nil},
+		{"no elements", "fc.weight has the shape [2 3] but 0 elements", &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "fc.weight", Shape: []int{2, 3}, Elements: tensor.Of([]float32{})}}}, nil},
+		{"negative", "fc.weight has the shape [-2 -3]: want positive", &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "fc.weight", Shape: []int{-2, -3}, Elements: tensor.Of(make([]float32, 6))}}}, nil},
+		{"integers", "fc.weight is of int32: want floating-point numbers", &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "fc.weight", Shape: []int{2, 3}, Elements: tensor.Make(tensor.I32, 6)}}}, nil},
 		{"infinite weight", "fc.weight has the element -Inf at index 1", with("fc.weight", inf), nil},
 		{"infinite bias", "fc.bias has the element -Inf at index 1", with("fc.bias", inf), nil},
 		{"infinite fp16", "fc.weight has the element +Inf at index 1", half, nil},
@@ -170,11 +177,11 @@ func scoped(g *nn.Graph) *nn.Graph {
 // The tensors are those of a state dict of PyTorch with the same names, written down by hand.
 func TestLoad(t *testing.T) {
 	f := &checkpoint.File{Tensors: []checkpoint.Tensor{
-		{Name: "not.ours", Shape: []int{1}, Values: []float32{1}},
-		{Name: "encoder.seen", Shape: []int{2}, Values: []float32{8, 9}},
-		{Name: "encoder.shift.bias", Shape: []int{3}, Half: []fp16.Float16{fp16.FromFloat32(0.5), fp16.FromFloat32(1), fp16.FromFloat32(2)}},
-		{Name: "encoder.layer.0.fc.weight", Shape: []int{3, 2}, Values: []float32{1, 2, 3, 4, 5, 6}}, // [out, in]
-		{Name: "encoder.layer.0.fc.bias", Shape: []int{3}, Values: []float32{10, 20, 30}},
+		{Name: "not.ours", Shape: []int{1}, Elements: tensor.Of([]float32{1})},
+		{Name: "encoder.seen", Shape: []int{2}, Elements: tensor.Of([]float32{8, 9})},
+		{Name: "encoder.shift.bias", Shape: []int{3}, Elements: tensor.Of([]fp16.Float16{fp16.FromFloat32(0.5), fp16.FromFloat32(1), fp16.FromFloat32(2)})},
+		{Name: "encoder.layer.0.fc.weight", Shape: []int{3, 2}, Elements: tensor.Of([]float32{1, 2, 3, 4, 5, 6})}, // [out, in]
+		{Name: "encoder.layer.0.fc.bias", Shape: []int{3}, Elements: tensor.Of([]float32{10, 20, 30})},
 	}}
 	want := map[string][]float32{
 		"encoder.layer.0.fc.weight": {1, 3, 5, 2, 4, 6}, // [in, out]
@@ -200,11 +207,11 @@ func TestLoad(t *testing.T) {
 				}
 			}
 			// The graph has values of its own: the file's may change.
-			f.Tensors[4].Values[0]++
+			f.Tensors[4].Elements.F32()[0]++
 			if got := state(g)["encoder.layer.0.fc.bias"][0]; got != 10 {
 				t.Errorf("the graph shares the file's memory")
 			}
-			f.Tensors[4].Values[0]--
+			f.Tensors[4].Elements.F32()[0]--
 		})
 	}
 }
@@ -233,11 +240,11 @@ func TestNotLoaded(t *testing.T) {
 	}
 	nan := zeros(shapes)
 	w, _ := nan.Tensor(shift)
-	w.Values[2] = float32(math.NaN())
+	w.Elements.F32()[2] = float32(math.NaN())
 	short := zeros(shapes)
 	for i, w := range short.Tensors {
 		if w.Name == shift {
-			short.Tensors[i].Values = w.Values[:2]
+			short.Tensors[i].Elements = w.Elements.Slice(0, 2)
 		}
 	}
 	for _, tt := range []struct {
@@ -279,7 +286,7 @@ func TestPyTorchTakesOurs(t *testing.T) {
 		x[i] = fp16.FromFloat32(v).Float32()
 	}
 	given := filepath.Join(dir, "x")
-	if err := checkpoint.Write(given, &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "x", Shape: []int{n, in}, Values: x}}}); err != nil {
+	if err := checkpoint.Write(given, &checkpoint.File{Tensors: []checkpoint.Tensor{{Name: "x", Shape: []int{n, in}, Elements: tensor.Of(x)}}}); err != nil {
 		t.Fatal(err)
 	}
 	for _, precision := range []tensor.DType{tensor.F32, tensor.F16} {
@@ -320,7 +327,7 @@ func TestPyTorchsTaken(t *testing.T) {
 			t.Fatalf("%s: widths %v", dtype, got)
 		}
 		theirs := filepath.Join(dir, dtype+"-logits.safetensors")
-		compare(t, dtype, model, tensor.F32, read(t, theirs, "x").Values, 20, read(t, theirs, "logits"))
+		compare(t, dtype, model, tensor.F32, read(t, theirs, "x").Float32s(), 20, read(t, theirs, "logits"))
 	}
 }
 
@@ -342,14 +349,14 @@ func read(t *testing.T, path, name string) checkpoint.Tensor {
 func compare(t *testing.T, name string, model *nn.Graph, precision tensor.DType, x []float32, in int, want checkpoint.Tensor) {
 	t.Helper()
 	got, out := forward(t, model, precision, x, in), want.Shape[1]
-	if len(got) != len(want.Values) {
+	if len(got) != want.Elements.Len() {
 		t.Fatalf("%s: %d logits, want %v", name, len(got), want.Shape)
 	}
 	largest, allowed := 0.0, 0.0
 	for row := range len(x) / in {
 		reference, off := exact(t, model, precision, x[row*in:(row+1)*in], 0)
 		for j, r := range reference {
-			theirs := float64(want.Values[row*out+j]) // rounded to fp32 when it was read
+			theirs := float64(want.Float32s()[row*out+j]) // rounded to fp32 when it was read
 			if d := math.Abs(theirs - r); d > unit32*math.Abs(r)+1e-12 {
 				t.Fatalf("%s: row %d: PyTorch's logit %d is %v, %v away from %v in float64", name, row, j, theirs, d, r)
 			}
@@ -410,7 +417,7 @@ func FuzzFromStateDict(f *testing.F) {
 		found := 0
 		for _, mine := range ours.Tensors {
 			for _, their := range theirs.Tensors {
-				if slices.Equal(mine.Shape, their.Shape) && slices.Equal(mine.Values, their.Float32s()) {
+				if slices.Equal(mine.Shape, their.Shape) && slices.Equal(mine.Elements.F32(), their.Float32s()) {
 					found++
 					break
 				}

@@ -68,16 +68,16 @@ func (t *Trainer) Checkpoint() (*checkpoint.File, error) {
 	}
 	f := &checkpoint.File{Metadata: map[string]string{metadataKey: string(s)}}
 	for i, p := range t.params {
-		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Values: p.Master})
+		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Elements: tensor.Of(p.Master)})
 		if t.cfg.Precision == tensor.F16 {
-			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: halfPrefix + p.Name, Shape: p.Shape, Half: p.Working.F16()})
+			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: halfPrefix + p.Name, Shape: p.Shape, Elements: p.Working})
 		}
 		if t.average != nil {
-			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: averagePrefix + p.Name, Shape: p.Shape, Values: t.average[i]})
+			f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: averagePrefix + p.Name, Shape: p.Shape, Elements: tensor.Of(t.average[i])})
 		}
 	}
 	for _, s := range opt.Slots {
-		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: slotPrefix + s.Name, Shape: []int{len(s.Values)}, Values: s.Values})
+		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: slotPrefix + s.Name, Shape: []int{len(s.Values)}, Elements: tensor.Of(s.Values)})
 	}
 	return f, nil
 }
@@ -155,7 +155,7 @@ func checkSlots(opt *optim.State, f *checkpoint.File) error {
 		if !ok {
 			return mismatchf("has no tensor %s: was it made with another optimizer?", slotPrefix+slot.Name)
 		}
-		if n := len(stored.Float32s()); n != len(slot.Values) {
+		if n := stored.Elements.Len(); n != len(slot.Values) {
 			return mismatchf("has %d values in %s, want %d", n, stored.Name, len(slot.Values))
 		}
 		if err := checkFinite(stored); err != nil {
@@ -201,11 +201,13 @@ func check(f *checkpoint.File, prefix string, params []*nn.Param) error {
 	return nil
 }
 
-// checkFinite returns an error if a value of a tensor is not finite.
+// checkFinite returns an error if a value of a tensor is not a finite floating-point number.
 func checkFinite(stored checkpoint.Tensor) error {
-	values := stored.Float32s()
-	if i := tensor.FromF32(values, len(values)).FirstNonFinite(); i >= 0 {
-		return fmt.Errorf("trainer: the checkpoint's tensor %s has %v at index %d: want finite numbers, which a run that diverged has lost", stored.Name, values[i], i)
+	if t := stored.Elements.DType(); t == tensor.I32 {
+		return fmt.Errorf("trainer: the checkpoint's tensor %s is of %v: want floating-point numbers", stored.Name, t)
+	}
+	if i := stored.Elements.FirstNonFinite(); i >= 0 {
+		return fmt.Errorf("trainer: the checkpoint's tensor %s has %v at index %d: want finite numbers, which a run that diverged has lost", stored.Name, stored.Float32s()[i], i)
 	}
 	return nil
 }

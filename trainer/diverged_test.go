@@ -193,8 +193,9 @@ func TestCheckpointsThatAreNotFinite(t *testing.T) {
 				t.Fatal(err)
 			}
 			i := slices.IndexFunc(f.Tensors, func(t checkpoint.Tensor) bool { return t.Name == name })
-			f.Tensors[i].Values = slices.Clone(f.Tensors[i].Values)
-			f.Tensors[i].Values[1] = bad
+			values := slices.Clone(f.Tensors[i].Elements.F32())
+			values[1] = bad
+			f.Tensors[i].Elements = tensor.Of(values)
 			want := fmt.Sprintf("tensor %s has %v at index 1", name, bad)
 
 			r := newRun(t, setup{precision: tensor.F16, widths: []int{3, 2}, momentum: 0.9})

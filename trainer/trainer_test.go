@@ -793,10 +793,11 @@ func TestRestoreErrors(t *testing.T) {
 		{"scaler's settings", edit(`"growth":2`, `"growth":0`), "growth factor"},
 		{"a weight missing", remove("2.bias"), "no parameter 2.bias"},
 		{"another shape", func(f *checkpoint.File) { f.Tensors[0].Shape = []int{32, 784} }, "0.weight in the shape [32 784], the model in [784 32]"},
+		{"integers", func(f *checkpoint.File) { f.Tensors[0].Elements = tensor.Make(tensor.I32, f.Tensors[0].Elements.Len()) }, "tensor 0.weight is of int32: want floating-point numbers"},
 		{"a slot missing", remove("optimizer.momentum.0.weight"), "no tensor optimizer.momentum.0.weight: was it made with another optimizer?"},
 		{"a slot of another size", func(f *checkpoint.File) {
 			last := &f.Tensors[len(f.Tensors)-1]
-			last.Values, last.Shape = last.Values[:9], []int{9}
+			last.Elements, last.Shape = last.Elements.Slice(0, 9), []int{9}
 		}, "9 values in optimizer.momentum.2.bias, want 10"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -35,19 +35,20 @@ const metadataKey = "__metadata__"
 // DType is the type of a tensor's elements, by the format's name.
 type DType string
 
-// The types that halfgrad computes with.
+// The types that halfgrad reads. It writes all but F64.
 const (
 	F16  DType = "F16"
 	BF16 DType = "BF16"
 	F32  DType = "F32"
 	F64  DType = "F64"
+	I32  DType = "I32"
 )
 
 // sizes are those of an element in bytes. The format's types below a byte are missing.
 var sizes = map[DType]int64{
 	"BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "F8_E8M0": 1,
 	"U16": 2, "I16": 2, F16: 2, BF16: 2,
-	"U32": 4, "I32": 4, F32: 4,
+	"U32": 4, I32: 4, F32: 4,
 	"U64": 8, "I64": 8, F64: 8, "C64": 8,
 }
 

@@ -54,12 +54,12 @@ func TestExportSafetensors(t *testing.T) {
 		for name, shape := range map[string][]int{"0.weight": {32, 784}, "0.bias": {32}, "2.weight": {10, 32}, "2.bias": {10}} {
 			mine, _ := trained.Tensor(name)
 			got, ok := f.Tensor(name)
-			if !ok || !slices.Equal(got.Shape, shape) || (got.Half != nil) != tt.half {
+			if !ok || !slices.Equal(got.Shape, shape) || (got.Elements.DType() == tensor.F16) != tt.half {
 				t.Fatalf("%s: %v of shape %v, want %v", name, ok, got.Shape, shape)
 			}
-			rows, cols := shape[0], len(mine.Values)/shape[0]
+			rows, cols := shape[0], mine.Elements.Len()/shape[0]
 			for i, v := range got.Float32s() {
-				want := mine.Values[i%cols*rows+i/cols]
+				want := mine.Elements.F32()[i%cols*rows+i/cols]
 				if tt.half {
 					want = fp16.FromFloat32(want).Float32()
 				}
@@ -136,7 +136,7 @@ func TestBadExport(t *testing.T) {
 	spoilt := func(v float32) string {
 		f := load(t, path)
 		w, _ := f.Tensor("2.bias")
-		w.Values[3] = v
+		w.Elements.F32()[3] = v
 		dir := t.TempDir()
 		if err := checkpoint.Write(filepath.Join(dir, checkpointName), f); err != nil {
 			t.Fatal(err)

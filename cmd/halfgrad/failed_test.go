@@ -95,7 +95,7 @@ func TestCheckpointIsNotFinite(t *testing.T) {
 		t.Fatal(err)
 	}
 	i := slices.IndexFunc(f.Tensors, func(t checkpoint.Tensor) bool { return t.Name == "2.weight" })
-	f.Tensors[i].Values[5] = float32(math.Inf(1))
+	f.Tensors[i].Elements.F32()[5] = float32(math.Inf(1))
 	if err := checkpoint.Write(path, f); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/halfgrad/halfgrad/cmd/halfgrad/internal/runfolder"
 	"github.com/halfgrad/halfgrad/interchange"
 	"github.com/halfgrad/halfgrad/nn"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 type importCmd struct {
@@ -77,7 +78,7 @@ func (c *importCmd) Run(e *env) error {
 	defer folder.Close()
 	f := &checkpoint.File{Metadata: map[string]string{}}
 	for _, p := range model.Params() {
-		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Values: p.Master})
+		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Elements: tensor.Of(p.Master)})
 	}
 	note, err := json.Marshal(imported{filepath.Base(c.File)})
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/halfgrad/halfgrad/checkpoint"
-	"github.com/halfgrad/halfgrad/fp16"
 	"github.com/halfgrad/halfgrad/internal/datatest"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 // foreign writes a state dict with the given tensors, of random-looking elements.
@@ -21,11 +21,12 @@ func foreign(t *testing.T, metadata map[string]string, tensors ...checkpoint.Ten
 		for _, d := range w.Shape {
 			n *= d
 		}
-		if w.Half == nil && w.Values == nil {
-			tensors[i].Values = make([]float32, n)
-			for j := range tensors[i].Values {
-				tensors[i].Values[j] = float32((7*j+3*i)%11-5) / 64
+		if w.Elements.DType() == 0 {
+			values := make([]float32, n)
+			for j := range values {
+				values[j] = float32((7*j+3*i)%11-5) / 64
 			}
+			tensors[i].Elements = tensor.Of(values)
 		}
 	}
 	path := filepath.Join(t.TempDir(), "theirs.safetensors")
@@ -41,8 +42,8 @@ func tensorOf(name string, shape ...int) checkpoint.Tensor {
 
 func TestImport(t *testing.T) {
 	head := tensorOf("head.weight", 10, 16)
-	head.Half = make([]fp16.Float16, 160)
-	head.Half[1] = 0x3c00 // 1, at [0, 1]
+	head.Elements = tensor.Make(tensor.F16, 160)
+	head.Elements.F16()[1] = 0x3c00 // 1, at [0, 1]
 	file := foreign(t, nil, tensorOf("body.weight", 16, 784), tensorOf("body.bias", 16), head, tensorOf("step", 1))
 	out := filepath.Join(t.TempDir(), "new", "folder")
 	r := succeed(t, "import", file, "--out", out, "--layers", "body,head", "--precision", "fp32", "--mean", "0.25", "--std", "0.5")
@@ -60,12 +61,12 @@ func TestImport(t *testing.T) {
 	}
 	theirs, _ := load(t, file).Tensor("body.weight")
 	body, _ := f.Tensor("0.weight")
-	if !slices.Equal(body.Shape, []int{784, 16}) || body.Values[5*16+3] != theirs.Values[3*784+5] {
+	if !slices.Equal(body.Shape, []int{784, 16}) || body.Elements.F32()[5*16+3] != theirs.Elements.F32()[3*784+5] {
 		t.Errorf("0.weight is of the shape %v", body.Shape)
 	}
 	last, _ := f.Tensor("2.weight")
 	none, _ := f.Tensor("2.bias")
-	if !slices.Equal(last.Shape, []int{16, 10}) || last.Values[10] != 1 || !slices.Equal(none.Values, make([]float32, 10)) {
+	if !slices.Equal(last.Shape, []int{16, 10}) || last.Elements.F32()[10] != 1 || !slices.Equal(none.Elements.F32(), make([]float32, 10)) {
 		t.Errorf("2.weight %v, 2.bias %v", last, none)
 	}
 	dir := smallData(t)
@@ -134,7 +135,7 @@ func TestBadImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	infinite := tensorOf("fc.bias", 1)
-	infinite.Values = []float32{float32(math.Inf(1))}
+	infinite.Elements = tensor.Of([]float32{float32(math.Inf(1))})
 	args, run := trainArgs(t, smallData(t), "--epochs", "1")
 	succeed(t, args...)
 	for _, tt := range []struct {

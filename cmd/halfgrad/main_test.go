@@ -115,7 +115,7 @@ func weightsHash(t *testing.T, out string) string {
 		if !ok {
 			t.Fatalf("no %s in the checkpoint", name)
 		}
-		for _, v := range w.Values {
+		for _, v := range w.Elements.F32() {
 			b := math.Float32bits(v)
 			hash.Write([]byte{byte(b), byte(b >> 8), byte(b >> 16), byte(b >> 24)})
 		}

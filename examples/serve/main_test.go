@@ -11,6 +11,7 @@ import (
 	"github.com/halfgrad/halfgrad"
 	"github.com/halfgrad/halfgrad/checkpoint"
 	"github.com/halfgrad/halfgrad/models"
+	"github.com/halfgrad/halfgrad/tensor"
 )
 
 func TestHandler(t *testing.T) {
@@ -21,7 +22,7 @@ func TestHandler(t *testing.T) {
 	}
 	f := new(checkpoint.File)
 	for _, p := range g.Params() {
-		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Values: p.Master})
+		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Shape, Elements: tensor.Of(p.Master)})
 	}
 	if err := spec.Note(f); err != nil {
 		t.Fatal(err)
