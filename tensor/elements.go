@@ -146,7 +146,7 @@ func (e Elements) Slice(from, to int) Elements {
 		e.outside(from, to)
 	}
 	if from < to { // a pointer behind the last element could keep other memory alive
-		e.first = unsafe.Add(e.first, from*e.dtype.Size())
+		e.first = unsafe.Add(e.first, from*int(sizes[e.dtype]))
 	}
 	e.len = to - from
 	return e

@@ -113,7 +113,7 @@ var Elementwise = []micro.Elementwise{{
 func lastHalves(half tensor.Elements, w []float32) {
 	if half.DType() != 0 {
 		from := (len(w) - 1) &^ 7
-		half.From(from).Store(w[from:])
+		fp16.Narrow(half.F16()[from:], w[from:])
 	}
 }
 
