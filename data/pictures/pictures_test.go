@@ -268,7 +268,7 @@ func TestCrop(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	ok, other := encoded(t, ".png", gray(2, 1, 2)), encoded(t, ".png", gray(1, 1, 2))
-	// A header that promises 6000×20,000 pixels, as many as the decoder counts in 32 bits.
+	// A header that promises 6000×20,000 pixels: few enough for the decoder where int has 32 bits.
 	bomb := slices.Clone(ok)
 	binary.BigEndian.PutUint32(bomb[16:], 20000)
 	binary.BigEndian.PutUint32(bomb[20:], 6000)
