@@ -77,6 +77,52 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// The bytes of each type are those of its definition, little endian, and come back, with
+// more elements than are converted at a time, and with none. The names of the types are the
+// format's.
+func TestTypes(t *testing.T) {
+	const n = 20_001
+	halves, brains, singles, integers := make([]fp16.Float16, n), make([]bf16.BFloat16, n), make([]float32, n), make([]int32, n)
+	var raw [4][]byte
+	for i := range n {
+		bits := uint32(i) * 2654435761
+		halves[i], brains[i], singles[i], integers[i] = fp16.Float16(bits>>16), bf16.BFloat16(bits>>16), float32(i)-n/2, int32(bits)
+		raw[0] = binary.LittleEndian.AppendUint16(raw[0], uint16(bits>>16))
+		raw[2] = binary.LittleEndian.AppendUint32(raw[2], math.Float32bits(singles[i]))
+		raw[3] = binary.LittleEndian.AppendUint32(raw[3], bits)
+	}
+	raw[1] = raw[0]
+	for i, elements := range []tensor.Elements{tensor.Of(halves), tensor.Of(brains), tensor.Of(singles), tensor.Of(integers)} {
+		for _, n := range []int{0, 1, n} {
+			elements := elements.Slice(0, n)
+			dtype := []string{"F16", "BF16", "F32", "I32"}[i]
+			want := &checkpoint.File{Metadata: map[string]string{}, Tensors: []checkpoint.Tensor{{Name: "w", Shape: []int{n}, Elements: elements}}}
+			var file bytes.Buffer
+			if err := checkpoint.Encode(&file, want); err != nil {
+				t.Fatal(err)
+			}
+			data := raw[i][:n*elements.DType().Size()]
+			if !bytes.Contains(file.Bytes(), []byte(`"dtype":"`+dtype+`"`)) || !bytes.HasSuffix(file.Bytes(), data) {
+				t.Errorf("%d elements of %s are written as others", n, dtype)
+			}
+			got, err := checkpoint.Decode(file.Bytes())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w := got.Tensors[0].Elements; w.DType() != elements.DType() || w.Len() != n {
+				t.Fatalf("%d elements of %s become %d of %v", n, dtype, w.Len(), w.DType())
+			}
+			var again bytes.Buffer
+			if err := checkpoint.Encode(&again, got); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(file.Bytes(), again.Bytes()) {
+				t.Errorf("%d elements of %s have changed", n, dtype)
+			}
+		}
+	}
+}
+
 // bytesByHand is a checkpoint written from the format's documentation alone:
 // eight bytes of header length, little endian, the header in JSON, the data.
 func bytesByHand(header string, data ...float32) []byte {
