@@ -9,6 +9,85 @@ import (
 	"github.com/halfgrad/halfgrad/tensor"
 )
 
+// A graph with a residual, planned for inference and run on two samples.
+func Example() {
+	g := nn.NewGraph(1)
+	x := g.Input("x", 2)
+	h := nn.ReLU(nn.Linear(x, 2, nn.Named("fc"), nn.WithInit(nn.Constant(0.5))))
+	g.Output("y", nn.Add(x, h))
+
+	engine, err := kernels.New(kernels.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	plan, err := g.Plan(nn.PlanConfig{Engine: engine, Batch: 8, Precision: tensor.F16})
+	if err != nil {
+		log.Fatal(err) // the first mistake of building, too
+	}
+	input := tensor.New(tensor.F16, 2, 2)
+	input.Elements().Store([]float32{1, 2 /**/, -4, 1})
+	if err := plan.Forward(nn.Position{}, []*tensor.Tensor{input}, true); err != nil {
+		log.Fatal(err)
+	}
+	y := make([]float32, 4)
+	plan.Output(0).Elements().Load(y)
+	fmt.Println(y)
+	// Output: [2.5 3.5 -4 1]
+}
+
+// A multilayer perceptron, and the parameters that it has.
+func ExampleMLP() {
+	g := nn.NewGraph(1)
+	g.Output("logits", nn.MLP(g.Input("image", 784), 256, 10))
+	for _, n := range g.Nodes() {
+		fmt.Println(n)
+	}
+	for _, p := range g.Params() {
+		fmt.Println(p.Name, p.Shape)
+	}
+	// Output:
+	// 0 (Linear 784→256)
+	// 1 (ReLU)
+	// 2 (Linear 256→10)
+	// 0.weight [784 256]
+	// 0.bias [256]
+	// 2.weight [256 10]
+	// 2.bias [10]
+}
+
+// A chain of layers. A function fixes whatever a layer needs but its input.
+func ExampleChain() {
+	linear := func(width int) nn.Layer {
+		return func(x *nn.Value, opts ...nn.Option) *nn.Value { return nn.Linear(x, width, opts...) }
+	}
+	g := nn.NewGraph(1)
+	y := nn.Chain(g.Input("x", 8), linear(32), nn.GELU, linear(4), nn.Softmax)
+	g.Output("probabilities", y)
+	fmt.Println(y.Shape(), g.Err())
+	for _, n := range g.Nodes() {
+		fmt.Println(n)
+	}
+	// Output:
+	// 4 <nil>
+	// 0 (Linear 8→32)
+	// 1 (GELU)
+	// 2 (Linear 32→4)
+	// 3 (Softmax)
+}
+
+// Weights in fp16, apart from those that training changes. Each goroutine makes a plan of
+// its own, and all share them.
+func ExampleGraph_Weights() {
+	g := nn.NewGraph(1)
+	g.Output("logits", nn.MLP(g.Input("image", 784), 256, 10))
+	weights, err := g.Weights(tensor.F16)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(weights.Bytes(), "bytes")
+	// Output: 407060 bytes
+}
+
 // A network reads as a formula, and a mistake shows when it is planned.
 func ExampleGraph() {
 	g := nn.NewGraph(1)
