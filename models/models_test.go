@@ -66,19 +66,3 @@ func TestBadSpecs(t *testing.T) {
 		t.Errorf("an empty checkpoint: error %v", err)
 	}
 }
-
-func Example() {
-	spec := models.MLP{Inputs: 784, Widths: []int{256, 10}}.Spec()
-	g, err := spec.Graph(1)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Print(g)
-	// Output:
-	// image: input, 784
-	// 0 (Linear 784→256) of image: 256
-	// 1 (ReLU) of 0: 256
-	// 2 (Linear 256→10) of 1: 10
-	// logits: output, 2
-}
