@@ -8,15 +8,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/halfgrad/halfgrad/data"
 	"github.com/halfgrad/halfgrad/data/digit"
+	"github.com/halfgrad/halfgrad/data/pictures"
 )
 
 // dataFlags are the flags of the commands that need images.
 type dataFlags struct {
-	Data string `help:"Folder with a data set in MNIST's form: four IDX files by MNIST's names, gzipped or not, of any number of classes. mnist is MNIST itself, from the cache, or fetched. Without it, train takes MNIST, and other commands the data that the checkpoint was trained on." placeholder:"DIR"`
+	Data string `help:"Folder with a data set in MNIST's form: four IDX files by MNIST's names, gzipped or not, of any number of classes; or with subfolders train and test of pictures, in a folder for each class. mnist is MNIST itself, from the cache, or fetched. Without it, train takes MNIST, and other commands the data that the checkpoint was trained on." placeholder:"DIR"`
 }
 
 // mnistPlace is the place of the published MNIST, in --data and in checkpoints.
@@ -76,6 +78,9 @@ func (f dataFlags) place(e *env) (string, error) {
 func loadPlace(ctx context.Context, e *env, place string, classes int) (*data.MNIST, error) {
 	src := data.Source{Classes: classes}
 	if place != mnistPlace {
+		if hasPictures(place) {
+			return loadPictures(ctx, place, classes)
+		}
 		src.Dir = place
 	}
 	fetch := fetchProgress{env: e}
@@ -86,6 +91,33 @@ func loadPlace(ctx context.Context, e *env, place string, classes int) (*data.MN
 		return nil, usageError{err}
 	}
 	return images, err
+}
+
+// hasPictures returns whether a folder has subfolders and no IDX files: pictures by class.
+func hasPictures(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	isIDX := func(f os.DirEntry) bool { return !f.IsDir() && strings.Contains(f.Name(), "ubyte") }
+	isFolder := func(f os.DirEntry) bool { return f.IsDir() && !strings.HasPrefix(f.Name(), ".") }
+	return err == nil && !slices.ContainsFunc(entries, isIDX) && slices.ContainsFunc(entries, isFolder)
+}
+
+// loadPictures returns the pictures in a folder's subfolders train and test, in grey.
+// classes is as for loadPlace.
+func loadPictures(ctx context.Context, dir string, classes int) (*data.MNIST, error) {
+	train, test, err := pictures.Open(ctx, dir, pictures.Config{Channels: 1})
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
+		return nil, usageError{err}
+	case test == nil:
+		return nil, usagef("%s: there is no test part: want subfolders train and test, each with a folder of pictures for each class", dir)
+	case classes != 0 && classes < train.Classes:
+		return nil, usagef("%s: there are pictures of %d classes, for a network of %d", dir, train.Classes, classes)
+	case classes != 0:
+		train.Classes, test.Classes = classes, classes
+	}
+	return &data.MNIST{Train: train, Test: test}, nil
 }
 
 // loadFresh loads the images of a run that begins. The widths of all layers tell the

@@ -73,7 +73,7 @@ func asJPEG(w io.Writer, m image.Image) error { return jpeg.Encode(w, m, &jpeg.O
 func asGIF(w io.Writer, m image.Image) error { return gif.Encode(w, m, nil) }
 
 // pictures returns the forms. The noise is from the generator, which makes it the same each time.
-func pictures() []picture {
+func samplePictures() []picture {
 	rng := rand.New(rand.NewPCG(1, 2))
 	onBlack := func(_, _ int, ink float64) color.Color { return grey(ink) }
 	onWhite := func(_, _ int, ink float64) color.Color { return grey(1 - ink) }
@@ -218,7 +218,7 @@ func TestPredictMNIST(t *testing.T) {
 	if want < n*8/10 {
 		t.Fatalf("of %d images moved by a pixel only %d are right: that is no bound", n, want)
 	}
-	for _, p := range pictures() {
+	for _, p := range samplePictures() {
 		t.Run(p.name, func(t *testing.T) {
 			correct, predicted := right(t, nil, func(w io.Writer, pixels []byte) error { return p.encode(w, p.draw(pixels)) })
 			t.Logf("%d of %d are right", correct, n)
