@@ -143,7 +143,7 @@ func (e Elements) mismatch(method string) {
 // if there are none at these indices.
 func (e Elements) Slice(from, to int) Elements {
 	if uint(from) > uint(to) || uint(to) > uint(e.len) {
-		e.outside(from, to)
+		panic(indexError{from, to, e.len})
 	}
 	if from < to { // a pointer behind the last element could keep other memory alive
 		e.first = unsafe.Add(e.first, from*int(sizes[e.dtype]))
@@ -155,9 +155,12 @@ func (e Elements) Slice(from, to int) Elements {
 // From returns the elements from the index n on, or none if there are not so many.
 func (e Elements) From(n int) Elements { return e.Slice(min(n, e.len), e.len) }
 
-//go:noinline
-func (e Elements) outside(from, to int) {
-	panic(fmt.Sprintf("tensor: elements %d to %d of %d", from, to, e.len))
+// indexError is what Slice panics with. A value costs the callers of Slice, into which it
+// is inlined, less than a message.
+type indexError struct{ from, to, len int }
+
+func (e indexError) Error() string {
+	return fmt.Sprintf("tensor: elements %d to %d of %d", e.from, e.to, e.len)
 }
 
 // Load converts all elements to dst, exactly. It panics if dst has another number of

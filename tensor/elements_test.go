@@ -66,7 +66,7 @@ func TestSlice(t *testing.T) {
 		func() {
 			defer func() {
 				want := fmt.Sprintf("tensor: elements %d to %d of 5", c[0], c[1])
-				if msg := recover(); msg != want {
+				if msg := fmt.Sprint(recover()); msg != want {
 					t.Errorf("panic %v, want %q", msg, want)
 				}
 			}()
@@ -150,7 +150,7 @@ func panics(t *testing.T, want string, f func()) {
 	t.Helper()
 	defer func() {
 		t.Helper()
-		if msg, _ := recover().(string); !strings.HasPrefix(msg, want) {
+		if msg := fmt.Sprint(recover()); !strings.HasPrefix(msg, want) {
 			t.Errorf("panic %q, want %q", msg, want)
 		}
 	}()
