@@ -304,7 +304,7 @@ func (p *Plan) viewBackward(s *step) {
 // valueFinite returns whether all elements of a value are finite.
 func (c *cell) valueFinite(engine *kernels.Engine) bool {
 	if c.finite == Unknown {
-		c.finite = known(engine.FiniteTensor(c.tensor))
+		c.finite = known(c.tensor.DType() == tensor.I32 || engine.FiniteTensor(c.tensor))
 	}
 	return c.finite == AllFinite
 }
