@@ -304,15 +304,24 @@ func (p *Plan) viewBackward(s *step) {
 // valueFinite returns whether all elements of a value are finite.
 func (c *cell) valueFinite(engine *kernels.Engine) bool {
 	if c.finite == Unknown {
-		c.finite = known(c.tensor.DType() == tensor.I32 || engine.FiniteTensor(c.tensor))
+		c.finite = known(c.tensor.DType() == tensor.I32 || finite(engine, c.tensor))
 	}
 	return c.finite == AllFinite
+}
+
+// finite returns whether all elements of t are finite. A few are looked at here: that takes
+// less time than handing them to an engine.
+func finite(engine *kernels.Engine, t *tensor.Tensor) bool {
+	if t.Len() < 256 {
+		return t.FirstNonFinite() < 0
+	}
+	return engine.FiniteTensor(t)
 }
 
 // gradientFinite returns whether all elements of the gradient by a value are finite.
 func (c *cell) gradientFinite(engine *kernels.Engine) bool {
 	if c.gradFinite == Unknown {
-		c.gradFinite = known(engine.FiniteTensor(c.gradient))
+		c.gradFinite = known(finite(engine, c.gradient))
 	}
 	return c.gradFinite == AllFinite
 }
