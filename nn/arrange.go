@@ -328,8 +328,7 @@ func (p *Plan) arrangeValue(c *cell) {
 	}
 	if s != nil && p.cfg.Training {
 		for _, m := range s.form.Saved {
-			like := m
-			s.call.Saved = append(s.call.Saved, p.tensor(p.region(like, s.index, p.lastTime(s)), like))
+			s.call.Saved = append(s.call.Saved, p.tensor(p.region(m, s.index, p.lastTime(s)), m))
 		}
 	}
 }

@@ -145,9 +145,14 @@ func New(cfg Config) (*Trainer, error) {
 	case !slices.Equal(cfg.Optimizer.Params(), cfg.Graph.Params()):
 		return nil, errors.New("trainer: Config: the optimizer is for other parameters than the graph's: want one for Graph.Params(), all of them in that order")
 	}
-	// A plan of one row finds what the graph lacks, and has the working copies of the
-	// parameters made.
-	if _, err := cfg.Graph.Plan(nn.PlanConfig{Engine: cfg.Engine, Batch: 1, Precision: cfg.Precision, Training: true}); err != nil {
+	// Find what the graph lacks, and have the working copies of the parameters made, without
+	// memory for gradients.
+	plan := nn.PlanConfig{Engine: cfg.Engine, Batch: 1, Precision: cfg.Precision, Training: true}
+	if _, err := cfg.Graph.Measure(plan); err != nil {
+		return nil, fmt.Errorf("trainer: %w", err)
+	}
+	plan.Training = false
+	if _, err := cfg.Graph.Plan(plan); err != nil {
 		return nil, fmt.Errorf("trainer: %w", err)
 	}
 	t := &Trainer{cfg: cfg, params: cfg.Graph.Params(), loss: nn.LossCall{Engine: cfg.Engine}}
